@@ -1,0 +1,93 @@
+// ClusterConfig: who is in the cluster and who owns what, under a monotone epoch. In this version it comes from a file
+// that every node reads (node/runtime/cluster_file.h); membership that changes at run time will use the same type.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/hash.h"
+#include "base/status.h"
+#include "node/core/level.h"
+
+namespace cartwheel::node {
+
+using NodeIndex = uint16_t;  // position in ClusterConfig::nodes; nodes are sorted by name, so all nodes agree on it
+inline constexpr NodeIndex kNoNode = 0xffff;
+
+struct Address {
+  std::string host;
+  uint16_t port = 0;
+  std::string to_string() const { return host + ":" + std::to_string(port); }
+  friend bool operator==(const Address&, const Address&) = default;
+};
+
+struct NodeInfo {
+  std::string name;    // unique in the cluster; the node's identity in every dot, so it is never given to another machine's data
+  std::string region;
+  std::string zone;
+  double capacity = 1.0;  // its share of the arcs of its region, relative to the others
+  Address rpc, resp, http;
+};
+
+struct Keyspace {
+  std::string name;
+  int select = 0;                            // the RESP database number
+  std::string kind = "eventual";             // "strong" is refused for now
+  std::map<std::string, uint32_t> replicas;  // region → copies; a region that is not named holds nothing
+  Level read, write;                         // defaults of requests
+  int64_t default_ttl_ms = 0;                // 0: none
+  enum class Durability : uint8_t { kOs, kAlways } durability = Durability::kOs;  // what an ack means: in the kernel, or fsynced
+};
+
+// The preference lists of one keyspace: owners[arc] is the list of all regions' replicas, region by region in the order
+// of region names, within a region in order of preference.
+struct Assignment {
+  std::vector<std::vector<NodeIndex>> owners;
+};
+
+struct ClusterConfig {
+  std::string name;
+  uint64_t epoch = 1;
+  uint32_t partitions = 1024;  // arcs of each keyspace's ring, a power of two
+  uint32_t stripes = 1;        // storage instances of each node; arc a belongs to stripe a % stripes
+  std::vector<NodeInfo> nodes;       // sorted by name
+  std::vector<Keyspace> keyspaces;   // in the order of the file
+  std::vector<std::string> regions;  // sorted names, derived from nodes
+  std::vector<Assignment> assignments;  // one per keyspace, derived by assign()
+
+  // Index of the node called `name`, or kNoNode.
+  NodeIndex node(std::string_view name) const;
+  // Index of `region` in `regions`; REQUIRES: it is there.
+  size_t region(std::string_view region_name) const;
+  // Index of the keyspace with RESP number `select`, or -1.
+  int keyspace_of_select(int64_t select) const;
+};
+
+// The arc of a key in a ring of `partitions` arcs: the top bits of XXH3, so that arcs are ranges of the hash space.
+inline uint32_t arc_of_hash(uint64_t hash, uint32_t partitions) {
+  return partitions == 1 ? 0 : static_cast<uint32_t>(hash >> (64 - __builtin_ctz(partitions)));
+}
+inline uint32_t arc_of(std::string_view key, uint32_t partitions) { return arc_of_hash(hash64(key), partitions); }
+
+// Who may own arcs of one keyspace in one region.
+struct Candidate {
+  NodeIndex node;
+  std::string zone;
+  double capacity;
+};
+
+// Assigns `replicas` owners to each of `arcs` arcs: distinct nodes, as many zones as there are, loads in proportion to
+// capacity, starting from `before` (may be empty) and moving as little as balance allows (greedy minimal movement). The
+// result depends on the arguments alone. Errors: kInvalidArgument when replicas > candidates.
+Result<std::vector<std::vector<NodeIndex>>> assign_region(const std::vector<Candidate>& candidates, uint32_t arcs,
+                                                          uint32_t replicas,
+                                                          const std::vector<std::vector<NodeIndex>>& before);
+
+// Validates `config`, sorts nodes, fills regions and assignments. Errors name what is wrong and where, in the words of the
+// cluster file ("keyspace 'carts': 4 replicas in region 'eu', which has 3 nodes").
+Status finish(ClusterConfig& config);
+
+}  // namespace cartwheel::node
