@@ -1,0 +1,111 @@
+#include "crdt/delta.h"
+
+#include "base/limits.h"
+#include "crdt/path.h"
+
+namespace cartwheel::crdt {
+
+namespace {
+
+constexpr uint8_t kPuts = 1, kIncrements = 2;
+
+void encode_leaf_change(Encoder& out, const Change& c) {
+  out.u8(static_cast<uint8_t>((c.puts ? kPuts : 0) | (c.increment ? kIncrements : 0)));
+  if (c.puts) {
+    out.varint(c.time.value);
+    out.bytes(c.value);
+  }
+  out.varint(c.superseded.size());
+  for (const Dot& dot : c.superseded) encode(out, dot);
+  if (c.increment) {
+    out.varint(c.increment->seq);
+    out.varint(c.increment->start);
+    out.zigzag(c.increment->total);
+    out.zigzag(c.increment->base);
+  }
+  out.varint(c.reset.size());
+  for (const ObservedChain& o : c.reset) {
+    encode(out, o.actor);
+    out.varint(o.seq);
+    out.varint(o.start);
+    out.zigzag(o.total);
+  }
+}
+
+void decode_leaf_change(Decoder& in, Change& c) {
+  uint8_t flags = in.u8();
+  if (flags > (kPuts | kIncrements)) in.fail();
+  c.puts = flags & kPuts;
+  if (c.puts) {
+    c.time.value = in.varint();
+    c.value = in.bytes();
+  }
+  for (size_t n = in.count(13); n > 0 && in.ok(); --n) c.superseded.push_back(decode_dot(in));
+  if (flags & kIncrements) {
+    Chain chain;
+    chain.seq = in.varint();
+    chain.start = in.varint();
+    chain.total = in.zigzag();
+    chain.base = in.zigzag();
+    if (chain.seq != c.dot.seq || chain.start == 0 || chain.start > chain.seq) in.fail();
+    c.increment = chain;
+  }
+  for (size_t n = in.count(15); n > 0 && in.ok(); --n) {
+    ObservedChain o;
+    o.actor = decode_actor(in);
+    o.seq = in.varint();
+    o.start = in.varint();
+    o.total = in.zigzag();
+    if (o.start == 0 || o.start > o.seq) in.fail();
+    c.reset.push_back(o);
+  }
+}
+
+}  // namespace
+
+void Delta::encode(Encoder& out) const {
+  out.bytes(key);
+  out.u64(time.value);
+  out.varint(changes.size());
+  for (const Change& c : changes) {
+    out.u8(static_cast<uint8_t>(c.kind));
+    crdt::encode(out, c.dot);
+    out.bytes(c.path);
+    if (c.kind == Change::Kind::kLeaf) {
+      encode_leaf_change(out, c);
+    } else {
+      c.observed.encode(out);
+    }
+  }
+}
+
+Delta Delta::decode(Decoder& in) {
+  Delta delta;
+  delta.key = in.bytes();
+  if (delta.key.size() > limits::kKeyBytes) in.fail();
+  delta.time.value = in.u64();
+  for (size_t n = in.count(16); n > 0 && in.ok(); --n) {
+    Change c;
+    uint8_t kind = in.u8();
+    if (kind > static_cast<uint8_t>(Change::Kind::kRange)) in.fail();
+    c.kind = static_cast<Change::Kind>(kind);
+    c.dot = decode_dot(in);
+    if (!delta.changes.empty()) {
+      const Dot& before = delta.changes.back().dot;
+      if (before.actor != c.dot.actor || before.seq >= c.dot.seq) in.fail();
+    }
+    c.path = in.bytes();
+    if (c.kind == Change::Kind::kLeaf) {
+      if (!valid_leaf_path(c.path)) in.fail();
+      decode_leaf_change(in, c);
+    } else {
+      if (!valid_prefix(c.path)) in.fail();
+      c.observed = Clock::decode(in);
+    }
+    if (in.ok()) delta.changes.push_back(std::move(c));
+  }
+  if (delta.changes.empty()) in.fail();
+  return in.ok() ? delta : Delta();
+}
+
+}  // namespace cartwheel::crdt

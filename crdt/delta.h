@@ -1,0 +1,71 @@
+// Delta: what one write changes, and all that other replicas need of it. Applying a delta is idempotent and commutative:
+// each change has a dot of its own, and a change whose dot is in the clock is skipped.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "crdt/clock.h"
+#include "crdt/hlc.h"
+
+namespace cartwheel::crdt {
+
+// One actor's increments of one leaf since `start`, cumulative; `base` is what resets took off.
+struct Chain {
+  uint64_t seq = 0;    // of the dot of the last increment
+  uint64_t start = 0;  // of the dot of the first; a chain starts anew only after a reset of the old one
+  int64_t total = 0;
+  int64_t base = 0;
+  friend bool operator==(const Chain&, const Chain&) = default;
+};
+
+// A chain as a reset saw it.
+struct ObservedChain {
+  Actor actor;
+  uint64_t seq = 0;
+  uint64_t start = 0;
+  int64_t total = 0;
+  friend bool operator==(const ObservedChain&, const ObservedChain&) = default;
+};
+
+struct Change {
+  enum class Kind : uint8_t {
+    kLeaf = 0,   // one leaf: any of a put, an increment, a removal (superseded dots) and a reset
+    kRange = 1,  // removes all entries under the prefix `path` that `observed` contains
+  };
+  Kind kind = Kind::kLeaf;
+  Dot dot;
+  std::string path;
+  // kLeaf
+  bool puts = false;
+  Hlc time;                          // of the put, 0 where no rule needs it
+  std::string value;                 // of the put
+  std::vector<Dot> superseded;
+  std::optional<Chain> increment;    // the chain of dot.actor with this increment in it
+  std::vector<ObservedChain> reset;  // the chains that this change resets
+  // kRange
+  Clock observed;
+
+  friend bool operator==(const Change&, const Change&) = default;
+};
+
+struct Delta {
+  std::string key;
+  Hlc time;  // when the coordinator made it; receivers' hybrid clocks take note
+  std::vector<Change> changes;
+
+  // delta = key:bytes time:u64 count:varint { change }
+  // change = kind:u8 dot path:bytes ( leaf | range )
+  // leaf = flags:u8 [ time:varint value:bytes ] superseded:varint { dot } [ seq start total:zigzag base:zigzag ]
+  //        reset:varint { actor seq start total:zigzag }          flags: 1 puts, 2 increment
+  // range = clock
+  void encode(Encoder& out) const;
+  // Validates everything that later code relies on: paths, kinds, chain order, dots of one actor in ascending order.
+  static Delta decode(Decoder& in);
+
+  friend bool operator==(const Delta&, const Delta&) = default;
+};
+
+}  // namespace cartwheel::crdt

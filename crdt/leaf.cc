@@ -1,0 +1,224 @@
+#include "crdt/leaf.h"
+
+#include <algorithm>
+
+#include "base/hash.h"
+#include "base/planted.h"
+
+namespace cartwheel::crdt {
+
+namespace {
+
+const ObservedChain* seen_of(const std::vector<ObservedChain>& seen, const Actor& actor, uint64_t start) {
+  for (const ObservedChain& o : seen) {
+    if (o.actor == actor && o.start == start) return &o;
+  }
+  return nullptr;
+}
+
+auto find_chain(std::vector<ActorChain>& chains, const Actor& actor) {
+  return std::lower_bound(chains.begin(), chains.end(), actor,
+                          [](const ActorChain& c, const Actor& a) { return c.actor < a; });
+}
+
+const ActorChain* chain_of(const std::vector<ActorChain>& chains, const Actor& actor) {
+  for (const ActorChain& c : chains) {
+    if (c.actor == actor) return &c;
+  }
+  return nullptr;
+}
+
+void insert_entry(std::vector<Entry>& entries, Entry entry) {
+  auto at = std::lower_bound(entries.begin(), entries.end(), entry.dot,
+                             [](const Entry& e, const Dot& d) { return e.dot < d; });
+  if (at == entries.end() || at->dot != entry.dot) entries.insert(at, std::move(entry));
+}
+
+bool has_entry(const std::vector<Entry>& entries, const Dot& dot) {
+  auto at = std::lower_bound(entries.begin(), entries.end(), dot, [](const Entry& e, const Dot& d) { return e.dot < d; });
+  return at != entries.end() && at->dot == dot;
+}
+
+}  // namespace
+
+void Leaf::apply(const Change& change, bool put_is_dead) {
+  if (!change.superseded.empty()) {
+    std::erase_if(entries, [&](const Entry& e) {
+      return std::find(change.superseded.begin(), change.superseded.end(), e.dot) != change.superseded.end();
+    });
+  }
+  if (change.puts && planted(Bug::kLwwByArrival)) entries.clear();
+  if (change.puts && !put_is_dead) insert_entry(entries, {change.dot, change.time, change.value});
+  if (!change.reset.empty()) remember_reset(change.dot, change.reset);
+  if (change.increment) put_chain(change.dot.actor, *change.increment);
+}
+
+bool Leaf::remove_observed(const Clock& observed) {
+  return std::erase_if(entries, [&](const Entry& e) { return observed.contains(e.dot); }) > 0;
+}
+
+// Keeps the latest state of an actor's chain, less what the remembered resets saw of it.
+void Leaf::put_chain(const Actor& actor, Chain chain) {
+  auto mine = find_chain(chains, actor);
+  bool have = mine != chains.end() && mine->actor == actor;
+  if (have) {
+    Chain other = mine->chain;
+    if (other.seq > chain.seq) std::swap(other, chain);
+    if (other.start == chain.start) chain.base = std::max(chain.base, other.base);
+  }
+  for (const Reset& reset : resets) {
+    const ObservedChain* seen = seen_of(reset.seen, actor, chain.start);
+    if (seen == nullptr) continue;
+    chain.base = std::max(chain.base, seen->total);
+    if (seen->seq >= chain.seq) {  // the reset saw all of it
+      if (have) chains.erase(mine);
+      return;
+    }
+  }
+  if (have) {
+    mine->chain = chain;
+  } else {
+    chains.insert(mine, {actor, chain});
+  }
+}
+
+void Leaf::remember_reset(const Dot& dot, const std::vector<ObservedChain>& seen) {
+  if (!planted(Bug::kResetForgotten)) {
+    auto at = std::lower_bound(resets.begin(), resets.end(), dot, [](const Reset& r, const Dot& d) { return r.dot < d; });
+    if (at == resets.end() || at->dot != dot) resets.insert(at, {dot, seen});
+  }
+  for (const ObservedChain& o : seen) {
+    auto mine = find_chain(chains, o.actor);
+    if (mine == chains.end() || mine->actor != o.actor || mine->chain.start != o.start) continue;
+    if (mine->chain.seq <= o.seq) {
+      chains.erase(mine);
+    } else {
+      mine->chain.base = std::max(mine->chain.base, o.total);
+    }
+  }
+}
+
+void Leaf::join(const Knowledge& mine, const Leaf& theirs, const Knowledge& other) {
+  std::vector<Entry> kept;
+  for (Entry& e : entries) {
+    bool both = has_entry(theirs.entries, e.dot);
+    if (both || !other.has_seen(e.dot)) kept.push_back(std::move(e));
+  }
+  for (const Entry& e : theirs.entries) {
+    if (!mine.has_seen(e.dot)) insert_entry(kept, e);
+  }
+  if (planted(Bug::kBothSidesKeep)) {  // the mistake of keeping whatever is on either side when both have the element
+    if (!entries.empty() && !theirs.entries.empty()) {
+      for (const Entry& e : theirs.entries) insert_entry(kept, e);
+    }
+  }
+  entries = std::move(kept);
+
+  // Chains: a chain whose last dot the other has seen and which it no longer has was reset there.
+  std::vector<ActorChain> before = chains;
+  std::erase_if(chains, [&](const ActorChain& c) {
+    return chain_of(theirs.chains, c.actor) == nullptr && other.clock.contains({c.actor, c.chain.seq});
+  });
+  for (const ActorChain& c : theirs.chains) {
+    if (chain_of(before, c.actor) != nullptr || !mine.clock.contains({c.actor, c.chain.seq})) put_chain(c.actor, c.chain);
+  }
+  std::vector<Dot> known;
+  for (const Reset& reset : resets) known.push_back(reset.dot);
+  for (const Reset& reset : theirs.resets) {
+    bool remembered = std::find(known.begin(), known.end(), reset.dot) != known.end();
+    if (remembered || !mine.clock.contains(reset.dot)) remember_reset(reset.dot, reset.seen);
+  }
+}
+
+int64_t Leaf::count() const {
+  __int128 sum = 0;
+  for (const ActorChain& c : chains) sum += static_cast<__int128>(c.chain.total) - c.chain.base;
+  if (sum > INT64_MAX) return INT64_MAX;
+  if (sum < INT64_MIN) return INT64_MIN;
+  return static_cast<int64_t>(sum);
+}
+
+namespace {
+
+void encode_content(Encoder& out, const Leaf& leaf) {
+  out.varint(leaf.entries.size());
+  for (const Entry& e : leaf.entries) {
+    encode(out, e.dot);
+    out.varint(e.time.value);
+    out.bytes(e.value);
+  }
+  out.varint(leaf.chains.size());
+  for (const ActorChain& c : leaf.chains) {
+    encode(out, c.actor);
+    out.varint(c.chain.seq);
+    out.varint(c.chain.start);
+    out.zigzag(c.chain.total);
+    out.zigzag(c.chain.base);
+  }
+}
+
+}  // namespace
+
+void Leaf::encode(Encoder& out) const {
+  encode_content(out, *this);
+  out.varint(resets.size());
+  for (const Reset& reset : resets) {
+    crdt::encode(out, reset.dot);
+    out.varint(reset.seen.size());
+    for (const ObservedChain& o : reset.seen) {
+      crdt::encode(out, o.actor);
+      out.varint(o.seq);
+      out.varint(o.start);
+      out.zigzag(o.total);
+    }
+  }
+}
+
+Leaf Leaf::decode(Decoder& in) {
+  Leaf leaf;
+  for (size_t n = in.count(15); n > 0 && in.ok(); --n) {
+    Entry e;
+    e.dot = decode_dot(in);
+    e.time.value = in.varint();
+    e.value = in.bytes();
+    if (!leaf.entries.empty() && !(leaf.entries.back().dot < e.dot)) in.fail();
+    leaf.entries.push_back(std::move(e));
+  }
+  for (size_t n = in.count(16); n > 0 && in.ok(); --n) {
+    ActorChain c;
+    c.actor = decode_actor(in);
+    c.chain.seq = in.varint();
+    c.chain.start = in.varint();
+    c.chain.total = in.zigzag();
+    c.chain.base = in.zigzag();
+    if (c.chain.start == 0 || c.chain.start > c.chain.seq) in.fail();
+    if (!leaf.chains.empty() && !(leaf.chains.back().actor < c.actor)) in.fail();
+    leaf.chains.push_back(c);
+  }
+  for (size_t n = in.count(14); n > 0 && in.ok(); --n) {
+    Reset reset;
+    reset.dot = decode_dot(in);
+    for (size_t k = in.count(15); k > 0 && in.ok(); --k) {
+      ObservedChain o;
+      o.actor = decode_actor(in);
+      o.seq = in.varint();
+      o.start = in.varint();
+      o.total = in.zigzag();
+      if (o.start == 0 || o.start > o.seq) in.fail();
+      reset.seen.push_back(o);
+    }
+    if (!leaf.resets.empty() && !(leaf.resets.back().dot < reset.dot)) in.fail();
+    leaf.resets.push_back(std::move(reset));
+  }
+  return in.ok() ? leaf : Leaf();
+}
+
+uint64_t Leaf::digest(std::string_view path) const {
+  std::string bytes;
+  Encoder out(bytes);
+  out.bytes(path);
+  encode_content(out, *this);
+  return hash64(bytes);
+}
+
+}  // namespace cartwheel::crdt
