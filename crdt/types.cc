@@ -1,6 +1,7 @@
 #include "crdt/types.h"
 
 #include <charconv>
+#include <tuple>
 
 #include "base/planted.h"
 
