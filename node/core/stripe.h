@@ -1,0 +1,149 @@
+// Stripe: the protocol of one node for one storage stripe, as a machine without I/O. It owns the partitions (keyspace,
+// arc) with arc % stripes == its number, their clocks, objects and dot log, coordinates requests for them, and talks
+// to the same stripe of the other nodes. A node is as many Stripes as the cluster has stripes; they share nothing.
+//
+// The driver's loop, one turn:
+//   1. hand over what happened: on_request, on_message, on_tick, on_synced, each with the turn's `now`;
+//   2. take_output(), and do what it says IN ITS ORDER: write the batch; if `sync`, wait for a sync of the engine that
+//      began after the write; then send the messages and make the replies;
+//   3. sleep until something happens or next_deadline().
+// Events of one turn share one batch and one message list. Reads go to the engine directly, as it was after the last
+// batch that was written (the driver writes every batch before the next event); the engine is never written from here.
+//
+// Threads: none; every call from one thread. Nothing here reads a clock, a random device, a file or a socket.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/limits.h"
+#include "base/time.h"
+#include "base/limits.h"
+#include "crdt/object.h"
+#include "node/core/cluster.h"
+#include "node/core/operation.h"
+#include "storage/engine.h"
+
+namespace cartwheel::node {
+
+struct StripeOptions {
+  NodeIndex self = 0;
+  uint32_t stripe = 0;
+  uint64_t seed = 0;                                   // of this life's randomness (epochs, choices)
+  // Names this run of the machine's kernel. An unclean start under the same boot has lost nothing that was written
+  // (the kernel had it); under another boot the unsynced tail may be gone. Empty: unknown, taken as another boot.
+  std::string boot_id;
+  Duration announce_interval = Duration::millis(500);  // clock exchange with every peer
+  Duration peer_timeout = Duration::millis(2000);      // silence after which a peer counts as unreachable
+  Duration catch_up_delay = Duration::millis(300);     // how long a gap may be in flight before it is asked for
+  Duration request_timeout = Duration::millis(2000);   // for requests that bring no deadline
+  size_t cache_bytes = limits::kCacheBytes;
+};
+
+// What the outside must do at the end of a turn, in the order of the fields.
+struct Output {
+  storage::WriteBatch batch;
+  bool sync = false;  // an ack of this turn promises fsync, or a new epoch begins
+  struct Message {
+    NodeIndex to;
+    std::string bytes;  // one message of docs/rpc.md, to the same stripe of `to`; may be lost, doubled or reordered
+  };
+  std::vector<Message> messages;
+  struct Answer {
+    ReplyCallback callback;
+    Reply reply;
+  };
+  std::vector<Answer> answers;
+  bool empty() const { return batch.empty() && messages.empty() && answers.empty(); }
+};
+
+// Numbers for /metrics and status; plain counters since start.
+struct StripeStats {
+  uint64_t reads = 0, writes = 0, forwards = 0;                 // operations coordinated here, and passed on
+  uint64_t unavailable = 0, unknown_outcomes = 0, overloaded = 0;
+  uint64_t deltas_sent = 0, deltas_applied = 0, deltas_skipped = 0;
+  uint64_t catch_ups = 0, catch_up_deltas = 0, full_exchanges = 0, full_exchange_objects = 0;
+  uint64_t quorum_read_mismatches = 0;
+  uint64_t rejected_messages = 0;                               // malformed, or with a time too far in the future
+  uint64_t expired_objects = 0;
+  uint64_t cache_hits = 0, cache_misses = 0, cache_bytes = 0;
+  uint64_t keys = 0, log_entries = 0, pending_operations = 0, partitions = 0;
+};
+
+// How far behind this node is, per other node, over the partitions that both hold.
+struct PeerLag {
+  NodeIndex node = kNoNode;
+  bool reachable = false;
+  uint64_t dots = 0;       // dots that the peer said to have and this node lacks
+  uint64_t dots_there = 0; // dots that this node has and the peer did not say to have
+  int64_t seconds = 0;     // age of the peer's last announcement that this node covers wholly
+};
+
+// What a test may watch. Called at the moment of the event, before the turn's output is taken.
+class StripeObserver {
+ public:
+  virtual ~StripeObserver() = default;
+  // A write was coordinated here: every change of `delta` has got its dot.
+  virtual void on_coordinated(uint16_t keyspace, uint32_t arc, const crdt::Delta& delta) = 0;
+};
+
+class Stripe {
+ public:
+  // `config` and `engine` must outlive this. REQUIRES: finish(config) was ok.
+  Stripe(const ClusterConfig& config, StripeOptions options, storage::Engine& engine);
+  ~Stripe();
+  Stripe(const Stripe&) = delete;
+  Stripe& operator=(const Stripe&) = delete;
+
+  // Recovers from the engine and begins a life: the same epoch after a clean stop, a new one otherwise. The output of
+  // this first turn must be written and synced before any event is handed in. kCorruption when rows do not decode,
+  // kIo when the engine fails: the stripe must not be used then.
+  Status start(Now now);
+
+  // --- events
+  // Coordinates `request`, or passes it on to a replica; REQUIRES: its arc belongs to this stripe (stripe_of). `callback`
+  // is called once: at once (a read that needs nobody else) or with the answers of a later output. Requests of one
+  // caller for one key take effect in the order in which they are handed in. Answers are kept no longer than the request's deadline.
+  void on_request(Request request, ReplyCallback callback, Now now);
+  // `bytes` came from `from`, whom the transport has authenticated as that node. Anything malformed is counted and dropped.
+  void on_message(NodeIndex from, std::string_view bytes, Now now);
+  // next_deadline() is due. Calling it early does nothing.
+  void on_tick(Now now);
+  std::optional<Instant> next_deadline() const;
+  // The connection to `peer` broke (a hint: silence would tell the same later), or came up again.
+  void on_peer_connection(NodeIndex peer, bool up, Now now);
+
+  Output take_output();
+
+  // Draining: new requests are refused with kShuttingDown; true once no operation is in flight.
+  bool drain(Now now);
+  // The last turn of a clean stop: its output marks the stop as clean and must be written and synced.
+  void stop(Now now);
+
+  // --- looking in
+  const StripeStats& stats() const;
+  std::vector<PeerLag> lag(Now now) const;
+  // How many replicas this node believes reachable, itself included, and whether each partition has its write level.
+  bool ready() const;
+  void set_observer(StripeObserver* observer);
+  // The canonical causal state of a partition held here: clock, and per key the digest of its visible leaves, expired
+  // objects left out as of `wall`. Replicas agree on it byte for byte at quiescence. Slow: for tests and verification.
+  Result<std::string> canonical_state(uint16_t keyspace, uint32_t arc, WallTime wall);
+  // All leaves of `key` as stored, for tests and `explain`.
+  Result<crdt::Object> inspect(uint16_t keyspace, const std::string& key);
+  const crdt::Clock& clock(uint16_t keyspace, uint32_t arc) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// The stripe that a request belongs to, by its key, or by its arc when is_arc_wide (kScanKeys: the arc of its cursor).
+uint32_t stripe_of(const ClusterConfig& config, const Request& request);
+// The arc that an operation is about.
+uint32_t arc_of_operation(const ClusterConfig& config, const Operation& operation);
+
+}  // namespace cartwheel::node
