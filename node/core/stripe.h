@@ -21,7 +21,6 @@
 
 #include "base/limits.h"
 #include "base/time.h"
-#include "base/limits.h"
 #include "crdt/object.h"
 #include "node/core/cluster.h"
 #include "node/core/operation.h"
@@ -126,7 +125,7 @@ class Stripe {
   // --- looking in
   const StripeStats& stats() const;
   std::vector<PeerLag> lag(Now now) const;
-  // How many replicas this node believes reachable, itself included, and whether each partition has its write level.
+  // Whether enough replicas are reachable for the write level of every keyspace.
   bool ready() const;
   void set_observer(StripeObserver* observer);
   // The canonical causal state of a partition held here: clock, and per key the digest of its visible leaves, expired
