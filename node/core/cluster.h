@@ -72,6 +72,8 @@ inline uint32_t arc_of_hash(uint64_t hash, uint32_t partitions) {
 }
 inline uint32_t arc_of(std::string_view key, uint32_t partitions) { return arc_of_hash(hash64(key), partitions); }
 
+inline constexpr double kMinCapacity = 0.001, kMaxCapacity = 1'000'000;  // placement counts in thousandths
+
 // Who may own arcs of one keyspace in one region.
 struct Candidate {
   NodeIndex node;
@@ -85,6 +87,17 @@ struct Candidate {
 Result<std::vector<std::vector<NodeIndex>>> assign_region(const std::vector<Candidate>& candidates, uint32_t arcs,
                                                           uint32_t replicas,
                                                           const std::vector<std::vector<NodeIndex>>& before);
+
+// What is wrong with a configuration and where, so that the reader of a file can name the line.
+struct Problem {
+  enum class Part : uint8_t { kCluster, kNode, kKeyspace };
+  Status status;  // ok: nothing is wrong, and the rest means nothing
+  Part part = Part::kCluster;
+  size_t index = 0;  // in nodes or keyspaces
+  std::string key;   // as the cluster file calls it ("replicas"); empty: the part as a whole
+};
+// The first problem of `config`; nodes may be in any order and nothing needs to be derived yet.
+Problem check(const ClusterConfig& config);
 
 // Validates `config`, sorts nodes, fills regions and assignments. Errors name what is wrong and where, in the words of the
 // cluster file ("keyspace 'carts': 4 replicas in region 'eu', which has 3 nodes").
