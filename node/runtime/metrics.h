@@ -1,5 +1,6 @@
 // Metrics: what one node knows about itself, gathered from its shards for /metrics, /readyz and status. Plain data
-// without a thread or a handle in it: the HTTP and RPC sessions only render it. Counters count since the process started.
+// without a thread or a handle in it: the HTTP and RPC sessions only render it. Counters count since the process
+// started.
 //
 // A snapshot is put together from parts that the shards read at slightly different moments; each part is consistent.
 #pragma once
@@ -44,7 +45,7 @@ struct LatencyHistogram {
 struct DoorMetrics {
   uint64_t connections = 0;  // open now
   uint64_t accepted = 0;
-  uint64_t refused = 0;      // over limits::kConnections
+  uint64_t refused = 0;  // over limits::kConnections
   uint64_t bytes_in = 0, bytes_out = 0;
 };
 
@@ -64,15 +65,15 @@ struct Metrics {
   std::string cluster, node, region, zone, version;
   uint64_t config_epoch = 0;
   uint32_t shards = 0, stripes = 0, partitions = 0;
-  bool ready = false;     // started, not draining, and every stripe has the replicas that writes need
+  bool ready = false;  // started, not draining, and every stripe has the replicas that writes need
   bool draining = false;
   uint64_t uptime_seconds = 0;
 
-  StripeStats stripe;     // summed over the stripes
-  std::vector<PeerMetrics> peers;  // every other node of the cluster, by name
+  StripeStats stripe;                     // summed over the stripes
+  std::vector<PeerMetrics> peers;         // every other node of the cluster, by name
   std::array<DoorMetrics, kDoors> doors;  // by Door
 
-  uint64_t loop_turns = 0;        // turns that had something to do
+  uint64_t loop_turns = 0;  // turns that had something to do
   uint64_t storage_batches = 0, storage_bytes = 0;
   LatencyHistogram write_latency;  // of one storage batch
   LatencyHistogram sync_latency;   // of one fsync, which may cover many batches
