@@ -73,20 +73,6 @@ Status make_directory(const std::filesystem::path& directory) {
   return sync_directory(parent);
 }
 
-// RocksDB takes a directory without CURRENT for a new one and deletes the tables and logs in it.
-Status refuse_headless(const std::filesystem::path& directory) {
-  std::error_code error;
-  if (std::filesystem::exists(directory / "CURRENT", error)) return {};
-  for (std::filesystem::directory_iterator entry(directory, error), end; !error && entry != end;
-       entry.increment(error)) {
-    const std::string extension = entry->path().extension().string();
-    if (extension == ".sst" || extension == ".log") {
-      return Status::Corruption(directory.string() + " holds data but no file CURRENT that names it");
-    }
-  }
-  return error ? Status::Io("cannot list " + directory.string() + ": " + error.message()) : Status::Ok();
-}
-
 rocksdb::CompressionType first_supported(std::initializer_list<rocksdb::CompressionType> wanted) {
   const std::vector<rocksdb::CompressionType> supported = rocksdb::GetSupportedCompressions();
   for (rocksdb::CompressionType type : wanted) {
@@ -249,7 +235,6 @@ RocksEngine::~RocksEngine() {
 
 Result<std::unique_ptr<RocksEngine>> RocksEngine::open(const std::string& directory, const RocksOptions& wanted) {
   RETURN_IF_ERROR(make_directory(directory));
-  RETURN_IF_ERROR(refuse_headless(directory));
   auto impl = std::make_unique<Impl>();
   impl->memory = wanted.memory ? wanted.memory : RocksMemory::create();
 

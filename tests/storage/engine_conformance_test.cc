@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <ostream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -64,6 +65,10 @@ struct Candidate {
   const char* name;
   std::function<std::unique_ptr<Disk>()> make;
 };
+
+void PrintTo(const Candidate& candidate, std::ostream* out) {
+  *out << candidate.name;
+}
 
 class EngineConformance : public testing::TestWithParam<Candidate> {
  protected:
