@@ -77,6 +77,23 @@ struct Operation {
   bool want_old = false;
 };
 
+// What a verb takes; everything that it does not take is at its default.
+struct VerbInfo {
+  enum Takes : uint8_t { kNothing = 0, kNumber = 1, kCount = 2, kExpiry = 4, kWantOld = 8 };
+  const char* name;    // as docs/rpc.md and errors have it
+  uint32_t least;      // arguments
+  uint32_t most;
+  bool pairs;          // arguments come in pairs of field and value
+  uint8_t takes;       // of Takes
+};
+// nullptr when no verb has this number.
+const VerbInfo* verb_info(uint64_t verb);
+
+// Whether `operation` is well formed and within base/limits.h, whatever the cluster looks like; every door asks this before
+// it hands an operation on, so the coordinator meets no other. kInvalidArgument or kTooLarge, saying what is wrong; the
+// caller knows the clock and the cluster, so the bound of an expiry and the number of an arc are its to check.
+Status validate(const Operation& operation);
+
 // A request as a door hands it to a stripe.
 struct Request {
   uint16_t keyspace = 0;             // index into ClusterConfig::keyspaces

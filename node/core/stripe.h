@@ -39,7 +39,12 @@ struct StripeOptions {
   Duration peer_timeout = Duration::millis(2000);      // silence after which a peer counts as unreachable
   Duration catch_up_delay = Duration::millis(300);     // how long a gap may be in flight before it is asked for
   Duration request_timeout = Duration::millis(2000);   // for requests that bring no deadline
+  Duration hedge_delay = Duration::millis(100);        // of a quorum read, before the other replicas are asked too
+  Duration sweep_interval = Duration::seconds(60);     // between two searches for expired objects
   size_t cache_bytes = limits::kCacheBytes;
+  size_t catch_up_chunk_bytes = limits::kCatchUpChunkBytes;
+  size_t log_entries = limits::kDotLogEntries;         // dots that the log keeps for replicas that lack them
+  size_t log_bytes = limits::kDotLogBytes;
 };
 
 // What the outside must do at the end of a turn, in the order of the fields.

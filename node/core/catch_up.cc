@@ -1,0 +1,161 @@
+#include <algorithm>
+
+#include "base/planted.h"
+#include "node/core/stripe_impl.h"
+
+namespace cartwheel::node {
+
+namespace {
+constexpr Duration kNoProgress = Duration::millis(1500);  // a repair whose source says nothing for so long is given up
+}
+
+// Asks for dots that others have announced and that have not come by themselves.
+void Stripe::Impl::repair_gaps() {
+  for (auto it = repairs_.begin(); it != repairs_.end();) {
+    if (now_.instant - it->second.last_progress > kNoProgress || !peers_[it->second.from].reachable) {
+      it = repairs_.erase(it);
+    } else {
+      ++it;
+    }
+  }
+  std::vector<PartitionId> ids(gaps_.begin(), gaps_.end());
+  for (PartitionId id : ids) {
+    Partition& p = partitions_.at(id);
+    auto& [missing, since] = gap_.at(id);
+    missing.subtract(p.causal.clock);
+    if (missing.empty()) {  // all of that came; there may be a newer gap
+      gaps_.erase(id);
+      gap_.erase(id);
+      note_gap(p);
+      continue;
+    }
+    if (now_.instant - since < options_.catch_up_delay || repairs_.contains(id)) continue;
+    NodeIndex from = choose_source(p);
+    if (from != kNoNode) start_catch_up(p, from);
+  }
+}
+
+// A reachable replica that has something missing here, of the own region if there is one.
+NodeIndex Stripe::Impl::choose_source(const Partition& p) const {
+  NodeIndex best = kNoNode;
+  for (NodeIndex n : p.replicas) {
+    if (n == options_.self || !peers_[n].reachable) continue;
+    auto it = p.peers.find(n);
+    if (it == p.peers.end() || p.causal.clock.covers(it->second.clock)) continue;
+    if (region_of(n) == my_region_) return n;
+    if (best == kNoNode) best = n;
+  }
+  return best;
+}
+
+void Stripe::Impl::start_catch_up(Partition& p, NodeIndex from) {
+  if (repairs_.contains(p.id) || repairs_.size() >= limits::kRepairs) return;
+  if (!p.skip.empty()) return start_exchange(p, from);  // an exchange was broken off: only another one completes it
+  ++stats_.catch_ups;
+  Repair& repair = repairs_[p.id];
+  repair.id = next_id_++;
+  repair.from = from;
+  request_deltas(p, repair);
+}
+
+void Stripe::Impl::request_deltas(Partition& p, Repair& repair) {
+  repair.last_progress = now_.instant;
+  send(repair.from, CatchUpMessage{repair.id, p.id, p.causal.clock}.encode());
+}
+
+Result<TurnRecord> Stripe::Impl::read_record(uint64_t number) {
+  std::string bytes;
+  auto found = engine_.get(record_row(number), &bytes);
+  if (!found.ok()) return found.status();
+  if (!*found) return Status::Corruption("a record of the dot log is missing");
+  return TurnRecord::decode(bytes);
+}
+
+void Stripe::Impl::on_catch_up(NodeIndex from, const CatchUpMessage& m) {
+  Partition* p = find(m.partition);
+  if (p == nullptr) return;
+  CatchUpReplyMessage reply;
+  reply.id = m.id;
+  reply.partition = m.partition;
+  reply.clock = p->causal.clock;
+  // Which records hold what is missing there? Any dot without one is below the log.
+  crdt::DotSet missing = p->causal.clock.minus(m.clock);
+  std::set<uint64_t> numbers;
+  bool complete = true;
+  if (missing.size() > p->log.size()) complete = false;
+  for (const auto& row : missing.rows()) {
+    for (const auto& interval : row.intervals) {
+      for (uint64_t seq = interval.first; complete && seq <= interval.last; ++seq) {
+        auto number = p->log.find({row.actor, seq});
+        if (number) numbers.insert(*number);
+        else complete = false;
+      }
+    }
+  }
+  if (!complete && !planted(Bug::kUnionWithoutFloorCheck)) {
+    reply.outcome = CatchUpReplyMessage::Outcome::kBelowLog;
+    return send(from, reply.encode());
+  }
+  std::vector<std::string> deltas;
+  size_t bytes = 0;
+  auto add = [&](const std::string& encoded) {
+    Decoder in(encoded);
+    crdt::Delta delta = crdt::Delta::decode(in);
+    bool wanted = std::any_of(delta.changes.begin(), delta.changes.end(),
+                              [&](const crdt::Change& c) { return missing.contains(c.dot); });
+    if (!wanted) return;
+    bytes += encoded.size();
+    deltas.push_back(encoded);
+  };
+  for (uint64_t number : numbers) {
+    if (bytes >= options_.catch_up_chunk_bytes) {
+      reply.outcome = CatchUpReplyMessage::Outcome::kMore;
+      break;
+    }
+    if (number == next_record_) {  // of this very turn
+      for (const std::string& encoded : turn_deltas_[p->id]) add(encoded);
+      continue;
+    }
+    auto record = read_record(number);
+    if (!record.ok()) return;  // an engine that cannot be read serves nothing; the asker goes elsewhere
+    for (const TurnRecord::Part& part : record->parts) {
+      if (part.partition != p->id) continue;
+      for (const std::string& encoded : part.deltas) add(encoded);
+    }
+  }
+  reply.deltas.assign(deltas.begin(), deltas.end());
+  send(from, reply.encode());
+}
+
+void Stripe::Impl::on_catch_up_reply(NodeIndex from, const CatchUpReplyMessage& m) {
+  auto it = repairs_.find(m.partition);
+  Partition* p = find(m.partition);
+  if (p == nullptr || it == repairs_.end() || it->second.id != m.id || it->second.from != from || it->second.exchange) {
+    return;
+  }
+  Repair& repair = it->second;
+  if (m.outcome == CatchUpReplyMessage::Outcome::kBelowLog) {
+    repairs_.erase(it);
+    return start_exchange(*p, from);
+  }
+  for (std::string_view encoded : m.deltas) {
+    Decoder in(encoded);
+    crdt::Delta delta = crdt::Delta::decode(in);
+    if (!in.done()) {
+      ++stats_.rejected_messages;
+      continue;
+    }
+    ++stats_.catch_up_deltas;
+    apply_delta(*p, std::move(delta), encoded);
+  }
+  if (planted(Bug::kUnionWithoutFloorCheck) ||
+      (planted(Bug::kCatchUpClaimsTooMuch) && m.outcome == CatchUpReplyMessage::Outcome::kMore)) {
+    p->causal.clock.merge(m.clock);
+    p->row_dirty = turn_dirty_ = true;
+  }
+  if (m.outcome == CatchUpReplyMessage::Outcome::kMore && !m.deltas.empty()) return request_deltas(*p, repair);
+  repairs_.erase(it);
+  if (auto gap = gap_.find(p->id); gap != gap_.end()) gap->second.second = now_.instant;
+}
+
+}  // namespace cartwheel::node

@@ -1,0 +1,454 @@
+#include <algorithm>
+
+#include "base/planted.h"
+#include "node/core/stripe_impl.h"
+
+namespace cartwheel::node {
+
+uint32_t arc_of_operation(const ClusterConfig& config, const Operation& operation) {
+  if (operation.verb == Verb::kCountKeys) return static_cast<uint32_t>(operation.number) % config.partitions;
+  // A cursor is the top 52 bits of a key's hash.
+  if (operation.verb == Verb::kScanKeys) return arc_of_hash(static_cast<uint64_t>(operation.number) << 12, config.partitions);
+  return arc_of(operation.key, config.partitions);
+}
+
+uint32_t stripe_of(const ClusterConfig& config, const Request& request) {
+  return arc_of_operation(config, request.operation) % config.stripes;
+}
+
+std::string Stripe::Impl::gate_key(const Request& request) {
+  std::string key = request.operation.key;
+  Encoder(key).u16(request.keyspace);
+  return key;
+}
+
+void Stripe::Impl::request(Caller caller, Request request) {
+  if (draining_) return answer(caller, {Status(Code::kShuttingDown, "this node is shutting down"), {}}, true);
+  if (request.keyspace >= config_.keyspaces.size()) {
+    return answer(caller, {Status(Code::kNotFound, "no such keyspace"), {}}, true);
+  }
+  if (request.deadline.us == 0) request.deadline = now_.instant + options_.request_timeout;
+  if (pending_.size() + gated_ >= limits::kPendingOperations) {
+    ++stats_.overloaded;
+    return answer(caller, {Status(Code::kOverloaded, "too many operations in flight on this node; retry later"), {}}, true);
+  }
+  uint64_t hash = is_arc_wide(request.operation.verb) ? 0 : hash64(request.operation.key);
+  uint32_t arc = is_arc_wide(request.operation.verb) ? arc_of_operation(config_, request.operation)
+                                                     : arc_of_hash(hash, config_.partitions);
+  Partition* p = by_arc_[request.keyspace][arc];
+  if (p != nullptr) return start(std::move(caller), std::move(request), *p, hash);
+  forward(std::move(caller), std::move(request), config_.assignments[request.keyspace].owners[arc]);
+}
+
+Result<Need> Stripe::Impl::need(const Request& request, const Partition& p, bool for_read) {
+  if (request.level && is_write(request.operation.verb) != for_read) {
+    return need_of(*request.level, region_replicas_[p.id.keyspace], my_region_);
+  }
+  return (for_read ? default_read_ : default_write_)[p.id.keyspace];
+}
+
+// Requests for one key keep their order: one that is in its read phase holds back those that come after it, unless both
+// only read.
+void Stripe::Impl::start(Caller caller, Request request, Partition& p, uint64_t hash) {
+  bool writes = is_write(request.operation.verb);
+  if (!gates_.empty() && !is_arc_wide(request.operation.verb)) {
+    auto gate = gates_.find(gate_key(request));
+    if (gate != gates_.end() && (writes || gate->second.writer || !gate->second.queue.empty())) {
+      ++gated_;
+      gate->second.queue.push_back({std::move(caller), std::move(request), &p, hash});
+      return;
+    }
+  }
+  if (observes(request.operation.verb) && !is_arc_wide(request.operation.verb) && p.replicated() &&
+      !planted(Bug::kQuorumReadsLocal)) {
+    auto wanted = need(request, p, true);
+    if (!wanted.ok()) return answer(caller, {wanted.status(), {}}, true);
+    if (wanted->total > 1) return begin_read_phase(std::move(caller), std::move(request), p, hash, std::move(*wanted));
+  }
+  execute(std::move(caller), std::move(request), p, hash);
+}
+
+void Stripe::Impl::execute(Caller caller, Request request, Partition& p, uint64_t hash) {
+  const Operation& op = request.operation;
+  if (is_arc_wide(op.verb)) {
+    auto value = execute_scan(store_, p, op, wall_, config_.partitions);
+    return answer(caller, {value.status(), value.ok() ? std::move(*value) : Value()}, true);
+  }
+  auto object = store_.open(p.id, hash, op.key);
+  if (!object.ok()) return answer(caller, {object.status(), {}}, true);
+  if (!is_write(op.verb)) {
+    ++stats_.reads;
+    auto value = execute_read(store_, **object, op, wall_);
+    return answer(caller, {value.status(), value.ok() ? std::move(*value) : Value()}, true);
+  }
+  auto wanted = need(request, p, false);
+  if (!wanted.ok()) return answer(caller, {wanted.status(), {}}, true);
+  if (!reachable_enough(*wanted, p)) {
+    ++stats_.unavailable;
+    Level level = request.level ? *request.level : config_.keyspaces[p.id.keyspace].write;
+    return answer(caller, {unreachable_error(level, p), {}}, true);
+  }
+  execute_write_now(std::move(caller), std::move(request), p, **object, *wanted);
+}
+
+void Stripe::Impl::execute_write_now(Caller caller, Request request, Partition& p, StoredObject& object,
+                                     const Need& wanted) {
+  ++stats_.writes;
+  const Keyspace& keyspace = config_.keyspaces[p.id.keyspace];
+  Mutation mutation(store_, p, object, actor_, hlc_.tick(wall_));
+  auto value = execute_write(mutation, request.operation, wall_, keyspace.default_ttl_ms);
+  crdt::Delta delta = mutation.take();
+  Reply reply{value.status(), value.ok() ? std::move(*value) : Value()};
+  if (delta.changes.empty()) return answer(caller, std::move(reply));
+  if (observer_ != nullptr) observer_->on_coordinated(p.id.keyspace, p.id.arc, delta);
+  std::string encoded;
+  if (p.replicated()) {
+    Encoder out(encoded);
+    delta.encode(out);
+  }
+  turn_dirty_ = true;
+  if (keyspace.durability == Keyspace::Durability::kAlways) out_.sync = true;
+  bool waits = wanted.total > 1 && reply.status.ok();
+  uint64_t id = waits ? next_id_++ : 0;
+  Pending op;
+  if (waits) {
+    op.phase = Pending::Phase::kWriting;
+    op.partition = &p;
+    op.need = wanted;
+    op.acked.assign(config_.regions.size(), 0);
+    op.acked[my_region_] = 1;
+    op.answered = {options_.self};
+    op.reply = std::move(reply);
+    op.request.deadline = request.deadline;
+    op.caller = std::move(caller);
+  }
+  if (p.replicated()) replicate(p, encoded, id, wanted, waits ? &op : nullptr);
+  log_delta(p, delta, std::move(encoded));
+  clock_advanced(p);
+  if (!waits) return answer(caller, std::move(reply));
+  if (met(op.need, op.acked)) return answer(op.caller, std::move(op.reply));
+  schedule(op.request.deadline, id);
+  pending_.emplace(id, std::move(op));
+}
+
+// --- the read phase: this replica becomes as new, for the key, as the level's replicas are ---------------------------
+
+void Stripe::Impl::begin_read_phase(Caller caller, Request request, Partition& p, uint64_t hash, Need wanted) {
+  if (p.recovering) {
+    if (caller.origin != kNoNode) {
+      ++stats_.unavailable;
+      return answer(caller, {Status::Unavailable(node_name(options_.self) +
+                                                 " is recovering what it may have lost and cannot vote in a quorum yet"), {}});
+    }
+    std::vector<NodeIndex> others;
+    for (NodeIndex n : p.replicas) {
+      if (n != options_.self) others.push_back(n);
+    }
+    return forward(std::move(caller), std::move(request), others);
+  }
+  if (!reachable_enough(wanted, p)) {
+    ++stats_.unavailable;
+    Level level = request.level ? *request.level : config_.keyspaces[p.id.keyspace].read;
+    return answer(caller, {unreachable_error(level, p), {}}, true);
+  }
+  auto object = store_.open(p.id, hash, request.operation.key);
+  if (!object.ok()) return answer(caller, {object.status(), {}}, true);
+  Gate& gate = gates_[gate_key(request)];
+  if (is_write(request.operation.verb)) gate.writer = true;
+  else ++gate.readers;
+  uint64_t id = next_id_++;
+  Pending op;
+  op.phase = Pending::Phase::kReading;
+  op.caller = std::move(caller);
+  op.request = std::move(request);
+  op.partition = &p;
+  op.hash = hash;
+  op.need = std::move(wanted);
+  op.acked.assign(config_.regions.size(), 0);
+  op.acked[my_region_] = 1;
+  op.answered = {options_.self};
+  op.hedge_at = now_.instant + options_.hedge_delay;
+  schedule(op.request.deadline, id);
+  schedule(op.hedge_at, id);
+  Pending& kept = pending_.emplace(id, std::move(op)).first->second;
+  ask_replicas(id, kept, false);
+}
+
+// Asks as many replicas as the level still needs, or all that are reachable.
+void Stripe::Impl::ask_replicas(uint64_t id, Pending& op, bool everyone) {
+  Partition& p = *op.partition;
+  auto object = store_.open(p.id, op.hash, op.request.operation.key);
+  if (!object.ok()) return end_read_phase(id, object.status());
+  ReadMessage message{id, p.id, op.request.operation.key, (*object)->digest()};
+  std::string bytes = message.encode();
+  std::vector<uint32_t> expected(config_.regions.size(), 0);
+  ++expected[my_region_];
+  // The own region first: its answers come sooner.
+  std::vector<NodeIndex> candidates = p.replicas;
+  std::stable_partition(candidates.begin(), candidates.end(), [&](NodeIndex n) { return region_of(n) == my_region_; });
+  for (int round = 0; round < 2; ++round) {
+    for (NodeIndex n : candidates) {
+      if (n == options_.self || !peers_[n].reachable || std::count(op.asked.begin(), op.asked.end(), n) > 0) continue;
+      size_t region = region_of(n);
+      bool wanted = everyone || expected[region] < op.need.per_region[region] || (round == 1 && !met(op.need, expected));
+      if (!wanted) continue;
+      ++expected[region];
+      op.asked.push_back(n);
+      send(n, bytes);
+    }
+  }
+}
+
+void Stripe::Impl::on_read(NodeIndex from, const ReadMessage& m) {
+  Partition* p = find(m.partition);
+  if (p == nullptr) return;
+  ReadReplyMessage reply;
+  reply.id = m.id;
+  auto object = store_.open(p->id, hash64(m.key), m.key);
+  if (!object.ok()) return;  // the coordinator asks another replica
+  if (p->recovering) {
+    reply.answer = ReadReplyMessage::Answer::kRecovering;
+  } else if ((*object)->digest() != m.digest) {
+    reply.answer = ReadReplyMessage::Answer::kDiffers;
+    Encoder out(reply.clock);
+    p->causal.clock.encode(out);
+  }
+  send(from, reply.encode());
+}
+
+void Stripe::Impl::on_read_reply(NodeIndex from, ReadReplyMessage m) {
+  auto it = pending_.find(m.id);
+  if (it == pending_.end() || it->second.phase != Pending::Phase::kReading) return;
+  Pending& op = it->second;
+  if (std::count(op.asked.begin(), op.asked.end(), from) == 0 ||
+      std::count(op.answered.begin(), op.answered.end(), from) > 0) {
+    return;
+  }
+  op.answered.push_back(from);
+  if (m.answer == ReadReplyMessage::Answer::kRecovering) {
+    ask_replicas(m.id, op, true);
+    return;
+  }
+  if (m.answer == ReadReplyMessage::Answer::kDiffers) {
+    ++stats_.quorum_read_mismatches;
+    Decoder in(m.clock);
+    crdt::Clock theirs = crdt::Clock::decode(in);
+    if (!in.done()) {
+      ++stats_.rejected_messages;
+      return;
+    }
+    if (!op.partition->causal.clock.covers(theirs)) {
+      // What is missing is mostly on its way; if it is not here soon, it is asked for.
+      op.awaited.emplace_back(from, std::move(theirs));
+      op.catch_up_at = now_.instant + Duration::millis(20);
+      schedule(op.catch_up_at, m.id);
+      awaiting_clock_[op.partition->id].push_back(m.id);
+      return;
+    }
+  }
+  ++op.acked[region_of(from)];
+  check_read_phase(m.id);
+}
+
+void Stripe::Impl::check_read_phase(uint64_t id) {
+  auto it = pending_.find(id);
+  if (it == pending_.end() || it->second.phase != Pending::Phase::kReading) return;
+  Pending& op = it->second;
+  std::erase_if(op.awaited, [&](const auto& awaited) {
+    if (!op.partition->causal.clock.covers(awaited.second)) return false;
+    ++op.acked[region_of(awaited.first)];
+    return true;
+  });
+  if (met(op.need, op.acked)) end_read_phase(id, Status::Ok());
+}
+
+void Stripe::Impl::end_read_phase(uint64_t id, Status status) {
+  auto it = pending_.find(id);
+  Pending op = std::move(it->second);
+  pending_.erase(it);
+  std::string key = gate_key(op.request);
+  bool writer = is_write(op.request.operation.verb);
+  if (!status.ok()) {
+    ++stats_.unavailable;
+    answer(op.caller, {std::move(status), {}});
+  } else {
+    execute(std::move(op.caller), std::move(op.request), *op.partition, op.hash);
+  }
+  release_gate(key, writer);
+}
+
+void Stripe::Impl::release_gate(const std::string& key, bool writer) {
+  auto it = gates_.find(key);
+  if (writer) it->second.writer = false;
+  else --it->second.readers;
+  // Started requests may close the gate again, or release it; so it is looked up anew each time.
+  for (;;) {
+    it = gates_.find(key);
+    if (it == gates_.end()) return;
+    Gate& gate = it->second;
+    if (gate.queue.empty()) {
+      if (gate.readers == 0 && !gate.writer) gates_.erase(it);
+      return;
+    }
+    bool next_writes = is_write(gate.queue.front().request.operation.verb);
+    if (gate.writer || (next_writes && gate.readers > 0)) return;
+    Gate::Waiting next = std::move(gate.queue.front());
+    gate.queue.pop_front();
+    --gated_;
+    if (next.request.deadline <= now_.instant) {
+      ++stats_.unavailable;
+      answer(next.caller, {Status::Unavailable("the deadline passed while earlier requests for the key were waiting"), {}});
+      continue;
+    }
+    // What still waits stays behind this one: hide the queue while it starts.
+    std::deque<Gate::Waiting> rest = std::move(gate.queue);
+    gate.queue.clear();
+    if (gate.readers == 0) gates_.erase(it);
+    start(std::move(next.caller), std::move(next.request), *next.partition, next.hash);
+    if (!rest.empty()) {
+      Gate& again = gates_[key];
+      for (auto& w : again.queue) rest.push_back(std::move(w));
+      again.queue = std::move(rest);
+    }
+  }
+}
+
+// --- passing on ------------------------------------------------------------------------------------------------------
+
+void Stripe::Impl::forward(Caller caller, Request request, const std::vector<NodeIndex>& replicas) {
+  NodeIndex to = kNoNode;
+  for (int local = 1; local >= 0 && to == kNoNode; --local) {
+    for (NodeIndex n : replicas) {
+      if (n != options_.self && peers_[n].reachable && (region_of(n) == my_region_) == (local == 1)) {
+        to = n;
+        break;
+      }
+    }
+  }
+  if (to == kNoNode || caller.origin != kNoNode) {
+    ++stats_.unavailable;
+    std::string names;
+    for (NodeIndex n : replicas) names += (names.empty() ? "" : ", ") + node_name(n);
+    return answer(caller, {Status::Unavailable("none of the key's replicas can be reached: " + names), {}}, true);
+  }
+  ++stats_.forwards;
+  uint64_t id = next_id_++;
+  Pending op;
+  op.phase = Pending::Phase::kForwarded;
+  op.caller = std::move(caller);
+  op.forwarded_to = to;
+  ForwardMessage message{id, std::move(request)};
+  send(to, message.encode(now_.instant));
+  op.request = std::move(message.request);
+  // The coordinator answers by the deadline; its answer needs a moment to get here.
+  op.request.deadline = op.request.deadline + Duration::millis(50);
+  schedule(op.request.deadline, id);
+  pending_.emplace(id, std::move(op));
+}
+
+void Stripe::Impl::on_forward(NodeIndex from, ForwardMessage m) {
+  Caller caller;
+  caller.origin = from;
+  caller.origin_id = m.id;
+  if (m.request.keyspace >= config_.keyspaces.size()) {
+    return answer(caller, {Status(Code::kNotFound, "no such keyspace"), {}});
+  }
+  if (Status s = validate(m.request.operation); !s.ok()) return answer(caller, {std::move(s), {}});
+  if (arc_of_operation(config_, m.request.operation) % config_.stripes != options_.stripe) {
+    return answer(caller, {Status::InvalidArgument("the request was sent to the wrong stripe"), {}});
+  }
+  request(std::move(caller), std::move(m.request));
+}
+
+void Stripe::Impl::on_forward_reply(NodeIndex from, ForwardReplyMessage m) {
+  auto it = pending_.find(m.id);
+  if (it == pending_.end() || it->second.phase != Pending::Phase::kForwarded || it->second.forwarded_to != from) return;
+  finish(m.id, std::move(m.reply));
+}
+
+// --- answers and deadlines -------------------------------------------------------------------------------------------
+
+void Stripe::Impl::answer(Caller& caller, Reply reply, bool at_once) {
+  if (caller.origin != kNoNode) return send(caller.origin, ForwardReplyMessage{caller.origin_id, std::move(reply)}.encode());
+  if (at_once) return caller.callback(std::move(reply));
+  out_.answers.push_back({std::move(caller.callback), std::move(reply)});
+}
+
+void Stripe::Impl::finish(uint64_t id, Reply reply) {
+  auto it = pending_.find(id);
+  Caller caller = std::move(it->second.caller);
+  pending_.erase(it);
+  answer(caller, std::move(reply));
+}
+
+void Stripe::Impl::on_deadline(uint64_t id) {
+  auto it = pending_.find(id);
+  if (it == pending_.end()) return;
+  Pending& op = it->second;
+  bool late = op.request.deadline <= now_.instant;
+  switch (op.phase) {
+    case Pending::Phase::kReading:
+      if (late) return end_read_phase(id, Status::Unavailable("not enough replicas answered in time"));
+      if (op.catch_up_at <= now_.instant) {
+        op.catch_up_at = Instant{INT64_MAX};
+        if (!op.awaited.empty()) start_catch_up(*op.partition, op.awaited.front().first);
+      }
+      if (op.hedge_at <= now_.instant) {
+        op.hedge_at = Instant{INT64_MAX};
+        ask_replicas(id, op, true);
+      }
+      return;
+    case Pending::Phase::kWriting:
+      if (!late) return;
+      ++stats_.unknown_outcomes;
+      return finish(id, {Status(Code::kUnknownOutcome,
+                                "the write was applied by " + std::to_string(op.answered.size()) +
+                                    " replicas, fewer than its level asks for; it is not undone and may spread"), {}});
+    case Pending::Phase::kForwarded: {
+      if (!late) return;
+      bool write = is_write(op.request.operation.verb);
+      ++(write ? stats_.unknown_outcomes : stats_.unavailable);
+      return finish(id, {Status(write ? Code::kUnknownOutcome : Code::kUnavailable,
+                                node_name(op.forwarded_to) + ", which coordinates the request, did not answer in time"), {}});
+    }
+  }
+}
+
+// What was passed on to a peer whose connection broke: a read is passed on again, a write may have happened.
+void Stripe::Impl::fail_operations_of(NodeIndex peer) {
+  std::vector<uint64_t> ids;
+  for (const auto& [id, op] : pending_) {
+    if (op.phase == Pending::Phase::kForwarded && op.forwarded_to == peer) ids.push_back(id);
+  }
+  std::sort(ids.begin(), ids.end());
+  for (uint64_t id : ids) {
+    Pending& op = pending_.at(id);
+    if (is_write(op.request.operation.verb)) {
+      ++stats_.unknown_outcomes;
+      finish(id, {Status(Code::kUnknownOutcome, "the connection to " + node_name(peer) +
+                                                    ", which coordinated the write, broke; it may have been applied"), {}});
+      continue;
+    }
+    Caller caller = std::move(op.caller);
+    Request again = std::move(op.request);
+    pending_.erase(id);
+    request(std::move(caller), std::move(again));
+  }
+}
+
+bool Stripe::Impl::reachable_enough(const Need& wanted, const Partition& p) const {
+  if (wanted.total <= 1) return true;
+  std::vector<uint32_t> up(config_.regions.size(), 0);
+  for (NodeIndex n : p.replicas) up[region_of(n)] += n == options_.self || peers_[n].reachable;
+  return met(wanted, up);
+}
+
+Status Stripe::Impl::unreachable_error(const Level& level, const Partition& p) const {
+  std::string missing;
+  for (NodeIndex n : p.replicas) {
+    if (n != options_.self && !peers_[n].reachable) missing += (missing.empty() ? "" : ", ") + node_name(n);
+  }
+  return Status::Unavailable("level " + level.to_string() + " cannot be met: no connection to " + missing);
+}
+
+}  // namespace cartwheel::node

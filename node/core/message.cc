@@ -1,0 +1,385 @@
+#include "node/core/message.h"
+
+#include "base/limits.h"
+#include "base/msgpack.h"
+
+namespace cartwheel::node {
+
+namespace {
+
+MsgWriter begin(std::string& out, MessageType type, uint32_t fields) {
+  MsgWriter w(out);
+  w.array(fields + 1);
+  w.uint(static_cast<uint64_t>(type));
+  return w;
+}
+
+// Reads the array header and the type; the reader fails if they are not as expected.
+MsgReader open(std::string_view bytes, MessageType type, uint32_t fields) {
+  MsgReader r(bytes);
+  if (r.array() != fields + 1 || r.uint() != static_cast<uint64_t>(type)) r.fail();
+  return r;
+}
+
+void write(MsgWriter& w, PartitionId id) {
+  w.uint(id.keyspace);
+  w.uint(id.arc);
+}
+PartitionId read_partition(MsgReader& r) {
+  uint64_t keyspace = r.uint(), arc = r.uint();
+  if (keyspace > 0xffff || arc > 0xffff) r.fail();
+  return {static_cast<uint16_t>(keyspace), static_cast<uint32_t>(arc)};
+}
+
+std::string clock_bytes(const crdt::Clock& clock) {
+  std::string bytes;
+  Encoder out(bytes);
+  clock.encode(out);
+  return bytes;
+}
+crdt::Clock read_clock(MsgReader& r) {
+  Decoder in(r.bytes());
+  crdt::Clock clock = crdt::Clock::decode(in);
+  if (!in.done()) r.fail();
+  return clock;
+}
+
+template <typename T>
+Result<T> finished(const MsgReader& r, T message) {
+  if (!r.done()) return Status::Corruption("a message does not decode");
+  return message;
+}
+
+void write_value(MsgWriter& w, const Value& v) {
+  switch (v.kind) {
+    case Value::Kind::kNil: return w.nil();
+    case Value::Kind::kInteger: return w.sint(v.integer);
+    case Value::Kind::kBytes: return w.bin(v.bytes);
+    case Value::Kind::kList:
+      w.array(static_cast<uint32_t>(v.list.size()));
+      for (const Value& e : v.list) write_value(w, e);
+  }
+}
+
+Value read_value(MsgReader& r, int depth = 4) {
+  switch (r.peek()) {
+    case MsgReader::Type::kNil: r.nil(); return Value::Nil();
+    case MsgReader::Type::kUint: case MsgReader::Type::kNegative: return Value::Integer(r.sint());
+    case MsgReader::Type::kBinary: return Value::Bytes(std::string(r.bytes()));
+    case MsgReader::Type::kArray: {
+      Value v = Value::List({});
+      if (depth == 0) r.fail();
+      for (uint32_t n = r.array(); n > 0 && r.ok(); --n) v.list.push_back(read_value(r, depth - 1));
+      return v;
+    }
+    default: r.fail(); return {};
+  }
+}
+
+}  // namespace
+
+std::optional<MessageType> message_type(std::string_view bytes) {
+  MsgReader r(bytes);
+  r.array();
+  uint64_t type = r.uint();
+  if (!r.ok() || type < 1 || type > static_cast<uint64_t>(MessageType::kExchangeReply)) return {};
+  return static_cast<MessageType>(type);
+}
+
+std::string WriteMessage::encode() const {
+  std::string out;
+  out.reserve(delta.size() + 32);
+  MsgWriter w = begin(out, MessageType::kWrite, 6);
+  w.uint(ack_id);
+  w.uint(ack_to);
+  w.boolean(relay);
+  write(w, partition);
+  w.bin(delta);
+  return out;
+}
+
+Result<WriteMessage> WriteMessage::decode(std::string_view bytes) {
+  MsgReader r = open(bytes, MessageType::kWrite, 6);
+  WriteMessage m;
+  m.ack_id = r.uint();
+  m.ack_to = static_cast<NodeIndex>(r.uint());
+  m.relay = r.boolean();
+  m.partition = read_partition(r);
+  m.delta = r.bytes();
+  return finished(r, m);
+}
+
+std::string WriteAckMessage::encode() const {
+  std::string out;
+  MsgWriter w = begin(out, MessageType::kWriteAck, 1);
+  w.array(static_cast<uint32_t>(ids.size()));
+  for (uint64_t id : ids) w.uint(id);
+  return out;
+}
+
+Result<WriteAckMessage> WriteAckMessage::decode(std::string_view bytes) {
+  MsgReader r = open(bytes, MessageType::kWriteAck, 1);
+  WriteAckMessage m;
+  for (uint32_t n = r.array(); n > 0 && r.ok(); --n) m.ids.push_back(r.uint());
+  return finished(r, std::move(m));
+}
+
+std::string ReadMessage::encode() const {
+  std::string out;
+  MsgWriter w = begin(out, MessageType::kRead, 5);
+  w.uint(id);
+  write(w, partition);
+  w.bin(key);
+  w.uint(digest);
+  return out;
+}
+
+Result<ReadMessage> ReadMessage::decode(std::string_view bytes) {
+  MsgReader r = open(bytes, MessageType::kRead, 5);
+  ReadMessage m;
+  m.id = r.uint();
+  m.partition = read_partition(r);
+  m.key = r.bytes();
+  m.digest = r.uint();
+  return finished(r, m);
+}
+
+std::string ReadReplyMessage::encode() const {
+  std::string out;
+  MsgWriter w = begin(out, MessageType::kReadReply, 3);
+  w.uint(id);
+  w.uint(static_cast<uint64_t>(answer));
+  w.bin(clock);
+  return out;
+}
+
+Result<ReadReplyMessage> ReadReplyMessage::decode(std::string_view bytes) {
+  MsgReader r = open(bytes, MessageType::kReadReply, 3);
+  ReadReplyMessage m;
+  m.id = r.uint();
+  uint64_t answer = r.uint();
+  if (answer > 2) r.fail();
+  m.answer = static_cast<ReadReplyMessage::Answer>(answer);
+  m.clock = r.bytes();
+  return finished(r, std::move(m));
+}
+
+std::string ForwardMessage::encode(Instant now) const {
+  std::string out;
+  MsgWriter w = begin(out, MessageType::kForward, 10);
+  const Operation& op = request.operation;
+  w.uint(id);
+  w.uint(request.keyspace);
+  w.uint(static_cast<uint64_t>(std::max<int64_t>((request.deadline - now).us / 1000, 0)));
+  request.level ? w.str(request.level->to_string()) : w.nil();
+  w.uint(static_cast<uint64_t>(op.verb));
+  w.bin(op.key);
+  w.array(static_cast<uint32_t>(op.args.size()));
+  for (const std::string& arg : op.args) w.bin(arg);
+  w.sint(op.number);
+  w.uint(op.count | (op.want_old ? uint64_t{1} << 32 : 0));
+  w.array(2);
+  w.uint(static_cast<uint64_t>(op.expiry.kind));
+  w.sint(op.expiry.at.ms);
+  return out;
+}
+
+Result<ForwardMessage> ForwardMessage::decode(std::string_view bytes, Instant now) {
+  MsgReader r = open(bytes, MessageType::kForward, 10);
+  ForwardMessage m;
+  Operation& op = m.request.operation;
+  m.id = r.uint();
+  uint64_t keyspace = r.uint();
+  if (keyspace > 0xffff) r.fail();
+  m.request.keyspace = static_cast<uint16_t>(keyspace);
+  m.request.deadline = now + Duration::millis(static_cast<int64_t>(std::min<uint64_t>(r.uint(), 600'000)));
+  if (r.peek() == MsgReader::Type::kNil) {
+    r.nil();
+  } else {
+    auto level = Level::parse(r.bytes());
+    if (level.ok()) m.request.level = *level;
+    else r.fail();
+  }
+  uint64_t verb = r.uint();
+  if (verb > 255) r.fail();
+  op.verb = static_cast<Verb>(verb);
+  op.key = r.bytes();
+  uint32_t args = r.array();
+  if (args > limits::kRequestArguments) r.fail();
+  for (; args > 0 && r.ok(); --args) op.args.emplace_back(r.bytes());
+  op.number = r.sint();
+  uint64_t count = r.uint();
+  op.count = static_cast<uint32_t>(count);
+  op.want_old = (count >> 32) & 1;
+  if (r.array() != 2) r.fail();
+  uint64_t expiry = r.uint();
+  if (expiry > 2) r.fail();
+  op.expiry = {static_cast<Expiry::Kind>(expiry), {r.sint()}};
+  return finished(r, std::move(m));
+}
+
+std::string ForwardReplyMessage::encode() const {
+  std::string out;
+  MsgWriter w = begin(out, MessageType::kForwardReply, 4);
+  w.uint(id);
+  w.uint(static_cast<uint64_t>(reply.status.code()));
+  w.str(reply.status.message());
+  write_value(w, reply.value);
+  return out;
+}
+
+Result<ForwardReplyMessage> ForwardReplyMessage::decode(std::string_view bytes) {
+  MsgReader r = open(bytes, MessageType::kForwardReply, 4);
+  ForwardReplyMessage m;
+  m.id = r.uint();
+  uint64_t code = r.uint();
+  if (code > static_cast<uint64_t>(Code::kShuttingDown)) r.fail();
+  std::string message(r.bytes());
+  if (code != 0 && r.ok()) m.reply.status = Status(static_cast<Code>(code), std::move(message));
+  m.reply.value = read_value(r);
+  return finished(r, std::move(m));
+}
+
+std::string AnnounceMessage::encode() const {
+  std::string out;
+  MsgWriter w = begin(out, MessageType::kAnnounce, 5);
+  w.uint(instance);
+  w.uint(since);
+  w.uint(version);
+  w.sint(as_of.ms);
+  w.array(static_cast<uint32_t>(entries.size() * 3));
+  for (const Entry& e : entries) {
+    write(w, e.partition);
+    w.bin(clock_bytes(e.clock));
+  }
+  return out;
+}
+
+Result<AnnounceMessage> AnnounceMessage::decode(std::string_view bytes) {
+  MsgReader r = open(bytes, MessageType::kAnnounce, 5);
+  AnnounceMessage m;
+  m.instance = r.uint();
+  m.since = r.uint();
+  m.version = r.uint();
+  m.as_of.ms = r.sint();
+  uint32_t n = r.array();
+  if (n % 3 != 0) r.fail();
+  for (n /= 3; n > 0 && r.ok(); --n) {
+    PartitionId id = read_partition(r);
+    m.entries.push_back({id, read_clock(r)});
+  }
+  return finished(r, std::move(m));
+}
+
+std::string AnnounceAckMessage::encode() const {
+  std::string out;
+  MsgWriter w = begin(out, MessageType::kAnnounceAck, 2);
+  w.uint(instance);
+  w.uint(version);
+  return out;
+}
+
+Result<AnnounceAckMessage> AnnounceAckMessage::decode(std::string_view bytes) {
+  MsgReader r = open(bytes, MessageType::kAnnounceAck, 2);
+  AnnounceAckMessage m{r.uint(), r.uint()};
+  return finished(r, m);
+}
+
+std::string CatchUpMessage::encode() const {
+  std::string out;
+  MsgWriter w = begin(out, MessageType::kCatchUp, 4);
+  w.uint(id);
+  write(w, partition);
+  w.bin(clock_bytes(clock));
+  return out;
+}
+
+Result<CatchUpMessage> CatchUpMessage::decode(std::string_view bytes) {
+  MsgReader r = open(bytes, MessageType::kCatchUp, 4);
+  CatchUpMessage m;
+  m.id = r.uint();
+  m.partition = read_partition(r);
+  m.clock = read_clock(r);
+  return finished(r, std::move(m));
+}
+
+std::string CatchUpReplyMessage::encode() const {
+  std::string out;
+  MsgWriter w = begin(out, MessageType::kCatchUpReply, 6);
+  w.uint(id);
+  write(w, partition);
+  w.uint(static_cast<uint64_t>(outcome));
+  w.bin(clock_bytes(clock));
+  w.array(static_cast<uint32_t>(deltas.size()));
+  for (std::string_view delta : deltas) w.bin(delta);
+  return out;
+}
+
+Result<CatchUpReplyMessage> CatchUpReplyMessage::decode(std::string_view bytes) {
+  MsgReader r = open(bytes, MessageType::kCatchUpReply, 6);
+  CatchUpReplyMessage m;
+  m.id = r.uint();
+  m.partition = read_partition(r);
+  uint64_t outcome = r.uint();
+  if (outcome > 2) r.fail();
+  m.outcome = static_cast<Outcome>(outcome);
+  m.clock = read_clock(r);
+  for (uint32_t n = r.array(); n > 0 && r.ok(); --n) m.deltas.push_back(r.bytes());
+  return finished(r, std::move(m));
+}
+
+std::string ExchangeMessage::encode() const {
+  std::string out;
+  MsgWriter w = begin(out, MessageType::kExchange, 4);
+  w.uint(id);
+  write(w, partition);
+  w.uint(step);
+  return out;
+}
+
+Result<ExchangeMessage> ExchangeMessage::decode(std::string_view bytes) {
+  MsgReader r = open(bytes, MessageType::kExchange, 4);
+  ExchangeMessage m;
+  m.id = r.uint();
+  m.partition = read_partition(r);
+  m.step = r.uint();
+  return finished(r, m);
+}
+
+std::string ExchangeReplyMessage::encode() const {
+  std::string out;
+  MsgWriter w = begin(out, MessageType::kExchangeReply, 7);
+  w.uint(id);
+  write(w, partition);
+  w.uint(step);
+  w.uint(static_cast<uint64_t>(outcome));
+  w.bin(causal);
+  w.array(static_cast<uint32_t>(rows.size() * 3));
+  for (const Row& row : rows) {
+    w.bin(row.key);
+    w.bin(row.path);
+    w.bin(row.leaf);
+  }
+  return out;
+}
+
+Result<ExchangeReplyMessage> ExchangeReplyMessage::decode(std::string_view bytes) {
+  MsgReader r = open(bytes, MessageType::kExchangeReply, 7);
+  ExchangeReplyMessage m;
+  m.id = r.uint();
+  m.partition = read_partition(r);
+  m.step = r.uint();
+  uint64_t outcome = r.uint();
+  if (outcome > 2) r.fail();
+  m.outcome = static_cast<Outcome>(outcome);
+  m.causal = r.bytes();
+  uint32_t n = r.array();
+  if (n % 3 != 0) r.fail();
+  for (n /= 3; n > 0 && r.ok(); --n) {
+    std::string_view key = r.bytes(), path = r.bytes();
+    m.rows.push_back({key, path, r.bytes()});
+  }
+  return finished(r, std::move(m));
+}
+
+}  // namespace cartwheel::node

@@ -1,0 +1,157 @@
+// The messages between the same stripes of two nodes, each a MessagePack array that starts with its type (docs/rpc.md).
+// All may be lost, doubled and reordered. decode functions validate everything; views point into the message.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "base/time.h"
+#include "crdt/causal.h"
+#include "node/core/cluster.h"
+#include "node/core/operation.h"
+#include "node/core/rows.h"
+
+namespace cartwheel::node {
+
+// Append only.
+enum class MessageType : uint8_t {
+  kWrite = 1, kWriteAck = 2, kRead = 3, kReadReply = 4, kForward = 5, kForwardReply = 6, kAnnounce = 7,
+  kAnnounceAck = 8, kCatchUp = 9, kCatchUpReply = 10, kExchange = 11, kExchangeReply = 12,
+};
+
+// A delta for a replica. [type, ack_id, ack_to, relay, keyspace, arc, delta]
+struct WriteMessage {
+  uint64_t ack_id = 0;         // 0: nobody waits
+  NodeIndex ack_to = kNoNode;  // the coordinator
+  bool relay = false;          // the receiver passes it on to the other replicas of its region
+  PartitionId partition;
+  std::string_view delta;
+  std::string encode() const;
+  static Result<WriteMessage> decode(std::string_view bytes);
+};
+
+// Deltas that are applied and as durable as the keyspace asks. [type, [ack_id …]]
+struct WriteAckMessage {
+  std::vector<uint64_t> ids;
+  std::string encode() const;
+  static Result<WriteAckMessage> decode(std::string_view bytes);
+};
+
+// Does your copy of `key` have this digest? [type, id, keyspace, arc, key, digest]
+struct ReadMessage {
+  uint64_t id = 0;
+  PartitionId partition;
+  std::string_view key;
+  uint64_t digest = 0;
+  std::string encode() const;
+  static Result<ReadMessage> decode(std::string_view bytes);
+};
+
+// [type, id, answer, clock]
+struct ReadReplyMessage {
+  enum class Answer : uint8_t { kSame = 0, kDiffers = 1, kRecovering = 2 };
+  uint64_t id = 0;
+  Answer answer = Answer::kSame;
+  std::string clock;  // of the partition, when it differs
+  std::string encode() const;
+  static Result<ReadReplyMessage> decode(std::string_view bytes);
+};
+
+// A request that another node coordinates. [type, id, keyspace, timeout_ms, level, operation]
+struct ForwardMessage {
+  uint64_t id = 0;
+  Request request;  // its deadline is relative on the wire
+  std::string encode(Instant now) const;
+  static Result<ForwardMessage> decode(std::string_view bytes, Instant now);
+};
+
+// [type, id, code, message, value]
+struct ForwardReplyMessage {
+  uint64_t id = 0;
+  Reply reply;
+  std::string encode() const;
+  static Result<ForwardReplyMessage> decode(std::string_view bytes);
+};
+
+// The partition clocks that changed since version `since` of the sender's life `instance`; what is not named is as it
+// was. [type, instance, since, version, as_of, [keyspace, arc, clock, …]]
+struct AnnounceMessage {
+  uint64_t instance = 0;
+  uint64_t since = 0;
+  uint64_t version = 0;
+  WallTime as_of;  // the sender's own wall clock, which never goes back
+  struct Entry {
+    PartitionId partition;
+    crdt::Clock clock;
+  };
+  std::vector<Entry> entries;
+  std::string encode() const;
+  static Result<AnnounceMessage> decode(std::string_view bytes);
+};
+
+// [type, instance, version]: all that `instance` announced up to `version` is known here.
+struct AnnounceAckMessage {
+  uint64_t instance = 0;
+  uint64_t version = 0;
+  std::string encode() const;
+  static Result<AnnounceAckMessage> decode(std::string_view bytes);
+};
+
+// Which deltas do I lack? [type, id, keyspace, arc, clock]
+struct CatchUpMessage {
+  uint64_t id = 0;
+  PartitionId partition;
+  crdt::Clock clock;
+  std::string encode() const;
+  static Result<CatchUpMessage> decode(std::string_view bytes);
+};
+
+// [type, id, keyspace, arc, outcome, clock, [delta …]]
+struct CatchUpReplyMessage {
+  enum class Outcome : uint8_t {
+    kDone = 0,      // these are all, the asker then covers `clock`
+    kMore = 1,      // ask again
+    kBelowLog = 2,  // the log does not reach: a full exchange is needed
+  };
+  uint64_t id = 0;
+  PartitionId partition;
+  Outcome outcome = Outcome::kDone;
+  crdt::Clock clock;
+  std::vector<std::string_view> deltas;
+  std::string encode() const;
+  static Result<CatchUpReplyMessage> decode(std::string_view bytes);
+};
+
+// Step `step` of a full exchange, 0 to begin. [type, id, keyspace, arc, step]
+struct ExchangeMessage {
+  uint64_t id = 0;
+  PartitionId partition;
+  uint64_t step = 0;
+  std::string encode() const;
+  static Result<ExchangeMessage> decode(std::string_view bytes);
+};
+
+// Leaves in row order, from one snapshot. [type, id, keyspace, arc, step, outcome, causal, [key, path, leaf, …]]
+struct ExchangeReplyMessage {
+  enum class Outcome : uint8_t { kMore = 0, kDone = 1, kLost = 2 };  // lost: begin anew
+  uint64_t id = 0;
+  PartitionId partition;
+  uint64_t step = 0;
+  Outcome outcome = Outcome::kMore;
+  std::string_view causal;  // of the snapshot; only in step 0
+  struct Row {
+    std::string_view key, path, leaf;
+  };
+  std::vector<Row> rows;
+  std::string encode() const;
+  static Result<ExchangeReplyMessage> decode(std::string_view bytes);
+};
+
+// The type of a message, or nothing if it is not one.
+std::optional<MessageType> message_type(std::string_view bytes);
+
+}  // namespace cartwheel::node

@@ -1,0 +1,405 @@
+#include "node/core/object_store.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "base/limits.h"
+#include "crdt/types.h"
+
+namespace cartwheel::node {
+
+namespace {
+
+constexpr uint8_t kPacked = 1, kHeader = 2;
+const std::string kExpiryPath = crdt::path_step(crdt::Tag::kExpiry);
+
+crdt::Tag root_tag(std::string_view path) { return static_cast<crdt::Tag>(path[0]); }
+
+bool is_flat_field(std::string_view path) {
+  crdt::take_step(path);
+  return path.size() == 1 && path[0] == static_cast<char>(crdt::Tag::kString);
+}
+
+uint64_t bucket_of(PartitionId partition, uint64_t hash) {
+  return hash ^ (static_cast<uint64_t>(partition.keyspace + 1) * 0x9e3779b97f4a7c15ull);
+}
+
+Status corrupt(std::string_view key) {
+  return Status::Corruption("the stored object '" + std::string(key.substr(0, 64)) + "' does not decode");
+}
+
+// About what a decoded object takes in memory.
+size_t cost_of(const StoredObject& object) {
+  size_t cost = sizeof(StoredObject) + 64 + object.key().size();
+  for (const auto& [path, leaf] : object.packed().rows()) {
+    cost += sizeof(crdt::Object::Row) + path.size() + leaf.chains.size() * sizeof(crdt::ActorChain) + leaf.resets.size() * 96;
+    for (const auto& entry : leaf.entries) cost += sizeof(entry) + entry.value.size();
+  }
+  return cost;
+}
+
+}  // namespace
+
+void StoredObject::Counts::add(std::string_view path, const crdt::Leaf& leaf, int sign) {
+  rows += static_cast<uint64_t>(sign);
+  if (!leaf.visible()) return;
+  by_tag[static_cast<size_t>(root_tag(path))] += static_cast<uint64_t>(sign);
+  if (root_tag(path) == crdt::Tag::kField && !is_flat_field(path)) nested += static_cast<uint64_t>(sign);
+  digest ^= leaf.digest(path);
+}
+
+uint64_t StoredObject::count(crdt::Tag root) const {
+  if (exploded_) return counts_.by_tag[static_cast<size_t>(root)];
+  uint64_t n = 0;
+  for (const auto& [path, leaf] : packed_.rows()) n += root_tag(path) == root && leaf.visible();
+  return n;
+}
+
+uint64_t StoredObject::content() const {
+  uint64_t n = 0;
+  if (exploded_) {
+    for (uint64_t c : counts_.by_tag) n += c;
+    return n;
+  }
+  for (const auto& [path, leaf] : packed_.rows()) n += root_tag(path) != crdt::Tag::kExpiry && leaf.visible();
+  return n;
+}
+
+bool StoredObject::flat() const {
+  if (exploded_) return counts_.nested == 0;
+  for (const auto& [path, leaf] : packed_.rows()) {
+    if (root_tag(path) == crdt::Tag::kField && leaf.visible() && !is_flat_field(path)) return false;
+  }
+  return true;
+}
+
+crdt::Tag StoredObject::root() const {
+  if (exploded_) {
+    for (size_t tag = 6; tag > 1; --tag) {
+      if (counts_.by_tag[tag] > 0) return static_cast<crdt::Tag>(tag);
+    }
+    CHECK(false);
+  }
+  const auto& rows = packed_.rows();
+  for (size_t i = rows.size(); i > 0; --i) {  // paths ascend, and start with the tag
+    if (rows[i - 1].second.visible()) return root_tag(rows[i - 1].first);
+  }
+  CHECK(false);
+}
+
+std::optional<int64_t> StoredObject::expires_at() const { return crdt::expiry_ms(expiry()); }
+
+uint64_t StoredObject::digest() const { return packed_.digest() ^ (exploded_ ? counts_.digest : 0); }
+
+ObjectStore::~ObjectStore() {
+  for (auto& [id, object] : buckets_) {
+    while (object != nullptr) {
+      StoredObject* next = object->next_;
+      delete object;
+      object = next;
+    }
+  }
+}
+
+Result<StoredObject*> ObjectStore::open(PartitionId partition, uint64_t hash, std::string_view key) {
+  StoredObject*& bucket = buckets_[bucket_of(partition, hash)];
+  for (StoredObject* o = bucket; o != nullptr; o = o->next_) {
+    if (o->key_ == key && o->partition_.keyspace == partition.keyspace) {
+      o->referenced_ = true;
+      ++hits_;
+      return o;
+    }
+  }
+  ++misses_;
+  auto object = std::make_unique<StoredObject>();
+  object->partition_ = partition;
+  object->hash_ = hash;
+  object->key_ = key;
+  if (Status s = load(*object); !s.ok()) {
+    if (bucket == nullptr) buckets_.erase(bucket_of(partition, hash));
+    return s;
+  }
+  object->cost_ = cost_of(*object);
+  cache_used_ += object->cost_;
+  if (bucket == nullptr) clock_hand_.push_back(bucket_of(partition, hash));
+  object->next_ = bucket;
+  bucket = object.release();
+  return bucket;
+}
+
+Status ObjectStore::load(StoredObject& object) {
+  std::string value;
+  auto found = engine_.get(header_row(object_base(object.partition_, object.hash_, object.key_)), &value);
+  if (!found.ok()) return found.status();
+  if (!*found) return Status::Ok();
+  Decoder in(value);
+  object.exploded_ = in.u8() == kHeader;
+  if (object.exploded_) {
+    for (uint64_t& n : object.counts_.by_tag) n = in.varint();
+    object.counts_.nested = in.varint();
+    object.counts_.rows = in.varint();
+    object.counts_.digest = in.u64();
+  }
+  object.packed_ = crdt::Object::decode(in);
+  if (!in.done()) return corrupt(object.key_);
+  object.stored_ = true;
+  object.counted_ = object.visible();
+  return Status::Ok();
+}
+
+Result<crdt::Object> ObjectStore::decode_header(std::string_view value) {
+  Decoder in(value);
+  uint8_t format = in.u8();
+  if (format == kHeader) {
+    for (int i = 0; i < 9; ++i) in.varint();
+    in.u64();
+  } else if (format != kPacked) {
+    in.fail();
+  }
+  crdt::Object object = crdt::Object::decode(in);
+  if (!in.done()) return Status::Corruption("a stored object does not decode");
+  return object;
+}
+
+Result<const crdt::Leaf*> ObjectStore::leaf(const StoredObject& object, std::string_view path) {
+  if (!object.exploded_ || path == kExpiryPath) return object.packed_.find(path);
+  std::string row = leaf_row(object_base(object.partition_, object.hash_, object.key_), path);
+  std::string value;
+  if (auto it = overlay_.find(row); it != overlay_.end()) {
+    if (!it->second) return nullptr;
+    value = *it->second;
+  } else {
+    auto found = engine_.get(row, &value);
+    if (!found.ok()) return found.status();
+    if (!*found) return nullptr;
+  }
+  Decoder in(value);
+  scratch_ = crdt::Leaf::decode(in);
+  if (!in.done()) return corrupt(object.key_);
+  return &scratch_;
+}
+
+void ObjectStore::mark_dirty(StoredObject& object) {
+  if (object.dirty_) return;
+  object.dirty_ = true;
+  dirty_.push_back(&object);
+}
+
+Status ObjectStore::update(StoredObject& object, std::string_view path, crdt::Leaf leaf) {
+  mark_dirty(object);
+  if (!object.exploded_ || path == kExpiryPath) {
+    object.packed_.set(path, std::move(leaf));
+    return Status::Ok();
+  }
+  auto before = this->leaf(object, path);
+  if (!before.ok()) return before.status();
+  if (*before != nullptr) object.counts_.add(path, **before, -1);
+  std::string row = leaf_row(object_base(object.partition_, object.hash_, object.key_), path);
+  if (leaf.empty()) {
+    overlay_[row] = std::nullopt;
+    return Status::Ok();
+  }
+  object.counts_.add(path, leaf, +1);
+  std::string value;
+  Encoder out(value);
+  leaf.encode(out);
+  overlay_[row] = std::move(value);
+  return Status::Ok();
+}
+
+// Moves every leaf but the expiry into a row of its own.
+void ObjectStore::explode(StoredObject& object) {
+  std::string base = object_base(object.partition_, object.hash_, object.key_);
+  crdt::Object rest;
+  for (auto& [path, leaf] : object.packed_.rows()) {
+    if (path == kExpiryPath) {
+      rest.set(path, std::move(leaf));
+      continue;
+    }
+    object.counts_.add(path, leaf, +1);
+    std::string value;
+    Encoder out(value);
+    leaf.encode(out);
+    overlay_[leaf_row(base, path)] = std::move(value);
+  }
+  object.packed_ = std::move(rest);
+  object.exploded_ = true;
+}
+
+Status ObjectStore::merged_scan(const std::string& begin, const std::string& end,
+                                const std::function<bool(std::string_view, std::string_view)>& visit) {
+  auto rows = engine_.scan(begin, end);
+  auto changed = overlay_.lower_bound(begin);
+  auto changed_end = overlay_.lower_bound(end);
+  while (rows->valid() || changed != changed_end) {
+    if (changed == changed_end || (rows->valid() && rows->key() < changed->first)) {
+      if (!visit(rows->key(), rows->value())) return Status::Ok();
+      rows->next();
+      continue;
+    }
+    if (rows->valid() && rows->key() == changed->first) rows->next();
+    if (changed->second && !visit(changed->first, *changed->second)) return Status::Ok();
+    ++changed;
+  }
+  return rows->status();
+}
+
+Status ObjectStore::for_each(const StoredObject& object, std::string_view prefix,
+                             const std::function<bool(std::string_view, const crdt::Leaf&)>& visit) {
+  for (const auto& [path, leaf] : object.packed_.rows()) {
+    if (path.starts_with(prefix) && !visit(path, leaf)) return Status::Ok();
+  }
+  if (!object.exploded_) return Status::Ok();
+  return for_each_from(object, 0, [&](uint64_t, std::string_view path, const crdt::Leaf& leaf) {
+    return !path.starts_with(prefix) || visit(path, leaf);
+  });
+}
+
+Status ObjectStore::for_each_from(const StoredObject& object, uint64_t step_hash,
+                                  const std::function<bool(uint64_t, std::string_view, const crdt::Leaf&)>& visit) {
+  std::string base = object_base(object.partition_, object.hash_, object.key_);
+  std::string end = base + '\2';
+  Status bad = Status::Ok();
+  size_t fixed = base.size() + 1;
+  Status scanned = merged_scan(leaf_position(base, step_hash), end, [&](std::string_view row, std::string_view value) {
+    Decoder position(row.substr(fixed));
+    uint64_t hash = position.u64();
+    Decoder in(value);
+    crdt::Leaf leaf = crdt::Leaf::decode(in);
+    if (!position.ok() || !crdt::valid_leaf_path(position.rest()) || !in.done()) {
+      bad = corrupt(object.key_);
+      return false;
+    }
+    return visit(hash, position.rest(), leaf);
+  });
+  return bad.ok() ? scanned : bad;
+}
+
+Status ObjectStore::purge(StoredObject& object) {
+  if (object.exploded_) {
+    std::string base = object_base(object.partition_, object.hash_, object.key_);
+    RETURN_IF_ERROR(merged_scan(leaf_position(base, 0), base + '\2', [&](std::string_view row, std::string_view) {
+      overlay_.emplace(std::string(row), std::nullopt);
+      return true;
+    }));
+    for (auto it = overlay_.lower_bound(base); it != overlay_.end() && it->first.starts_with(base); ++it) it->second.reset();
+  }
+  mark_dirty(object);
+  object.packed_ = {};
+  object.counts_ = {};
+  object.exploded_ = false;
+  return Status::Ok();
+}
+
+Status ObjectStore::for_each_key(PartitionId partition, uint64_t hash,
+                                 const std::function<bool(uint64_t, std::string_view)>& visit) {
+  // Objects that this turn made are not in the engine yet.
+  std::vector<const StoredObject*> fresh;
+  for (const StoredObject* o : dirty_) {
+    if (o->partition_ == partition && !o->stored_ && o->hash_ >= hash && o->visible()) fresh.push_back(o);
+  }
+  std::sort(fresh.begin(), fresh.end(), [](const StoredObject* a, const StoredObject* b) {
+    return std::tie(a->hash_, a->key_) < std::tie(b->hash_, b->key_);
+  });
+  auto next_fresh = fresh.begin();
+  std::string begin = object_position(partition, hash), end = prefix_end(object_prefix(partition));
+  auto rows = engine_.scan(begin, end);
+  while (rows->valid()) {
+    auto row = parse_object_row(rows->key());
+    if (!row.ok()) return row.status();
+    if (row->is_leaf) {  // step over the leaves of a large object
+      begin = object_base(partition, row->hash, row->key) + '\2';
+      rows = engine_.scan(begin, end);
+      continue;
+    }
+    for (; next_fresh != fresh.end() && (*next_fresh)->hash_ < row->hash; ++next_fresh) {
+      if (!visit((*next_fresh)->hash_, (*next_fresh)->key_)) return Status::Ok();
+    }
+    if (!visit(row->hash, row->key)) return Status::Ok();
+    rows->next();
+  }
+  for (; next_fresh != fresh.end() && rows->status().ok(); ++next_fresh) {
+    if (!visit((*next_fresh)->hash_, (*next_fresh)->key_)) break;
+  }
+  return rows->status();
+}
+
+void ObjectStore::flush(storage::WriteBatch& batch, const std::function<void(PartitionId, int64_t)>& keys_changed) {
+  for (StoredObject* object : dirty_) {
+    object->dirty_ = false;
+    std::string row = header_row(object_base(object->partition_, object->hash_, object->key_));
+    std::string value;
+    Encoder out(value);
+    if (!object->exploded_) {
+      out.u8(kPacked);
+      object->packed_.encode(out);
+      size_t leaves = object->packed_.rows().size();
+      if (leaves > limits::kPackedLeaves || (value.size() > limits::kPackedBytes && leaves > limits::kPackedMinLeaves)) {
+        explode(*object);
+      }
+    }
+    if (object->exploded_ && object->counts_.rows == 0) object->exploded_ = false;  // shrunk to nothing: packed again
+    if (!object->exploded_ && object->packed_.empty()) {
+      if (object->stored_) batch.erase(row);
+      object->stored_ = false;
+    } else {
+      if (object->exploded_) {
+        value.clear();
+        out.u8(kHeader);
+        for (uint64_t n : object->counts_.by_tag) out.varint(n);
+        out.varint(object->counts_.nested);
+        out.varint(object->counts_.rows);
+        out.u64(object->counts_.digest);
+        object->packed_.encode(out);
+      } else if (value.empty()) {
+        out.u8(kPacked);
+        object->packed_.encode(out);
+      }
+      batch.put(std::move(row), std::move(value));
+      object->stored_ = true;
+    }
+    bool counts_now = object->visible();
+    if (counts_now != object->counted_) keys_changed(object->partition_, counts_now ? 1 : -1);
+    object->counted_ = counts_now;
+    cache_used_ -= object->cost_;
+    object->cost_ = cost_of(*object);
+    cache_used_ += object->cost_;
+  }
+  dirty_.clear();
+  for (auto& [row, value] : overlay_) {
+    if (value) batch.put(row, std::move(*value));
+    else batch.erase(row);
+  }
+  overlay_.clear();
+}
+
+void ObjectStore::end_turn() {
+  while (cache_used_ > cache_limit_ && !clock_hand_.empty()) evict_one();
+}
+
+// CLOCK: a bucket that was used since the hand came by gets a second chance.
+void ObjectStore::evict_one() {
+  if (hand_ >= clock_hand_.size()) hand_ = 0;
+  uint64_t id = clock_hand_[hand_];
+  auto bucket = buckets_.find(id);
+  bool used = false;
+  for (StoredObject* o = bucket->second; o != nullptr; o = o->next_) {
+    used |= o->referenced_;
+    o->referenced_ = false;
+  }
+  if (used) {
+    ++hand_;
+    return;
+  }
+  for (StoredObject* o = bucket->second; o != nullptr;) {
+    StoredObject* next = o->next_;
+    cache_used_ -= o->cost_;
+    delete o;
+    o = next;
+  }
+  buckets_.erase(bucket);
+  clock_hand_[hand_] = clock_hand_.back();
+  clock_hand_.pop_back();
+}
+
+}  // namespace cartwheel::node

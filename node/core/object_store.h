@@ -1,0 +1,131 @@
+// ObjectStore: the objects of a stripe between the engine's rows and the code that reads and changes leaves. It holds a
+// bounded cache of decoded objects, collects what a turn changes and puts it into the turn's batch.
+//
+// A small object is one packed row, decoded whole. One with more than limits::kPackedLeaves leaves (or kPackedBytes) is a
+// header row and a row per leaf: touching one element touches one row. The layout is local; digests do not depend on it.
+//
+// Changes are visible to reads at once and reach the engine with flush(); the engine must have the batch before the next
+// turn. Pointers to objects are valid until end_turn().
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/status.h"
+#include "crdt/object.h"
+#include "node/core/rows.h"
+#include "storage/engine.h"
+
+namespace cartwheel::node {
+
+class StoredObject {
+ public:
+  const std::string& key() const { return key_; }
+  PartitionId partition() const { return partition_; }
+
+  // Whether anything but an expiry shows, whatever the time.
+  bool visible() const { return content() > 0; }
+  // The number of visible leaves whose path starts with `root`.
+  uint64_t count(crdt::Tag root) const;
+  // The number of visible leaves other than the expiry.
+  uint64_t content() const;
+  // Whether all visible map fields are plain strings, so that count(kField) is the number of fields.
+  bool flat() const;
+  // The tag that shows at the root: the highest of the visible ones. REQUIRES: visible().
+  crdt::Tag root() const;
+  const crdt::Leaf* expiry() const { return packed_.find(crdt::path_step(crdt::Tag::kExpiry)); }
+  // When it expires, or nothing.
+  std::optional<int64_t> expires_at() const;
+  bool is_exploded() const { return exploded_; }
+  // Of a packed object: all its leaves. Of another: only the expiry.
+  const crdt::Object& packed() const { return packed_; }
+  uint64_t digest() const;
+
+ private:
+  friend class ObjectStore;
+  struct Counts {
+    uint64_t by_tag[7] = {};  // visible leaves by the tag of their first step
+    uint64_t nested = 0;      // visible field leaves that are not plain strings
+    uint64_t rows = 0;        // leaf rows in the engine
+    uint64_t digest = 0;      // XOR over the visible leaf rows
+    void add(std::string_view path, const crdt::Leaf& leaf, int sign);
+  };
+
+  PartitionId partition_;
+  uint64_t hash_ = 0;
+  std::string key_;
+  crdt::Object packed_;
+  bool exploded_ = false;
+  Counts counts_;                 // of the leaf rows of an exploded object
+  bool dirty_ = false;
+  bool referenced_ = true;        // second chance of the cache
+  bool stored_ = false;           // the engine has its row
+  bool counted_ = false;          // it is in its partition's number of keys
+  size_t cost_ = 0;
+  StoredObject* next_ = nullptr;  // in the same bucket
+};
+
+class ObjectStore {
+ public:
+  ObjectStore(const storage::Engine& engine, size_t cache_bytes) : engine_(engine), cache_limit_(cache_bytes) {}
+  ~ObjectStore();
+
+  // The object called `key`; one without leaves if there is none. Errors: what the engine or a row's decoding says.
+  Result<StoredObject*> open(PartitionId partition, uint64_t hash, std::string_view key);
+
+  // The leaf at `path`, or nullptr. Valid until the next call of any method.
+  Result<const crdt::Leaf*> leaf(const StoredObject& object, std::string_view path);
+  // Replaces the leaf at `path`; an empty one removes it.
+  Status update(StoredObject& object, std::string_view path, crdt::Leaf leaf);
+  // Calls `visit` for each leaf whose path starts with `prefix`, until it returns false. `visit` must not change anything.
+  Status for_each(const StoredObject& object, std::string_view prefix,
+                  const std::function<bool(std::string_view path, const crdt::Leaf&)>& visit);
+  // As above, in the order of first steps' hashes, from `step_hash` on. REQUIRES: is_exploded().
+  Status for_each_from(const StoredObject& object, uint64_t step_hash,
+                       const std::function<bool(uint64_t hash, std::string_view path, const crdt::Leaf&)>& visit);
+  // The leaves that an object's header row holds: all of a packed object, the expiry of another.
+  static Result<crdt::Object> decode_header(std::string_view value);
+  // Removes the object and all of its leaves without a trace: for expired ones.
+  Status purge(StoredObject& object);
+
+  // Calls `visit` with the keys of a partition in the order of their hashes, from `hash` on, until it returns false.
+  Status for_each_key(PartitionId partition, uint64_t hash, const std::function<bool(uint64_t hash, std::string_view key)>& visit);
+
+  // Puts all changes of the turn into `batch`; `keys_changed` is told by how much a partition's number of keys changed.
+  void flush(storage::WriteBatch& batch, const std::function<void(PartitionId, int64_t)>& keys_changed);
+  // Lets go of what the cache has too much. Invalidates pointers.
+  void end_turn();
+
+  size_t cache_bytes() const { return cache_used_; }
+  uint64_t hits() const { return hits_; }
+  uint64_t misses() const { return misses_; }
+
+ private:
+  using Overlay = std::map<std::string, std::optional<std::string>>;
+
+  Status load(StoredObject& object);
+  void mark_dirty(StoredObject& object);
+  void explode(StoredObject& object);
+  // Walks the rows in [begin, end) as they will be after flush().
+  Status merged_scan(const std::string& begin, const std::string& end,
+                     const std::function<bool(std::string_view row, std::string_view value)>& visit);
+  void evict_one();
+
+  const storage::Engine& engine_;
+  std::unordered_map<uint64_t, StoredObject*> buckets_;  // by key hash mixed with the keyspace; owns the chains
+  std::vector<uint64_t> clock_hand_;                     // bucket ids in the order of arrival, a ring of candidates
+  size_t hand_ = 0;
+  std::vector<StoredObject*> dirty_;
+  Overlay overlay_;  // leaf rows that the turn has changed
+  crdt::Leaf scratch_;
+  size_t cache_limit_;
+  size_t cache_used_ = 0;
+  uint64_t hits_ = 0, misses_ = 0;
+};
+
+}  // namespace cartwheel::node

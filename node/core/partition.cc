@@ -1,0 +1,49 @@
+#include "node/core/partition.h"
+
+#include "base/planted.h"
+
+namespace cartwheel::node {
+
+bool Partition::stable(const crdt::Dot& dot) const {
+  for (const auto& [node, peer] : peers) {
+    if (!peer.clock.contains(dot)) return false;
+  }
+  return true;
+}
+
+bool Partition::settled(const crdt::Dot& reset) const {
+  for (const auto& [node, peer] : peers) {
+    if (!peer.clock.contains(reset) || !causal.clock.covers(peer.clock)) return false;
+  }
+  return true;
+}
+
+Status remove_observed(ObjectStore& store, StoredObject& object, std::string_view prefix, const crdt::Clock& observed) {
+  std::vector<std::pair<std::string, crdt::Leaf>> changed;
+  RETURN_IF_ERROR(store.for_each(object, prefix, [&](std::string_view path, const crdt::Leaf& leaf) {
+    crdt::Leaf rest = leaf;
+    if (rest.remove_observed(observed)) changed.emplace_back(path, std::move(rest));
+    return true;
+  }));
+  for (auto& [path, leaf] : changed) RETURN_IF_ERROR(store.update(object, path, std::move(leaf)));
+  return Status::Ok();
+}
+
+Status apply_change(ObjectStore& store, Partition& partition, StoredObject& object, const crdt::Change& change) {
+  if (change.kind == crdt::Change::Kind::kRange) {
+    RETURN_IF_ERROR(remove_observed(store, object, change.path, change.observed));
+  } else {
+    auto before = store.leaf(object, change.path);
+    if (!before.ok()) return before.status();
+    crdt::Leaf leaf = *before == nullptr ? crdt::Leaf() : **before;
+    leaf.apply(change, change.puts && partition.causal.put_is_dead(object.key(), change.path, change.dot));
+    if (!leaf.resets.empty()) {
+      leaf.forget_resets([&](const crdt::Dot& dot) { return dot != change.dot && partition.settled(dot); });
+    }
+    RETURN_IF_ERROR(store.update(object, change.path, std::move(leaf)));
+  }
+  partition.causal.record(object.key(), change);
+  return Status::Ok();
+}
+
+}  // namespace cartwheel::node

@@ -1,0 +1,56 @@
+// Partition: what a stripe knows of one (keyspace, arc) of which its node is a replica, and the application of changes
+// to its objects. The rules are those of crdt/causal.h and crdt/leaf.h; crdt/document.h is the same as a plain value.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <vector>
+
+#include "crdt/causal.h"
+#include "node/core/cluster.h"
+#include "node/core/dot_log.h"
+#include "node/core/object_store.h"
+
+namespace cartwheel::node {
+
+struct Partition {
+  PartitionId id;
+  std::vector<NodeIndex> replicas;  // of all regions, this node included
+
+  crdt::Causal causal;
+  crdt::DotSet skip;       // see PartitionRow
+  uint64_t next_seq = 1;   // of this life's actor
+  uint64_t keys = 0;
+  DotIndex log;
+
+  // After a start that may have lost acknowledged writes, until everything that the other replicas of the region have
+  // is here: does not count in anybody's read quorum, its own included.
+  bool recovering = false;
+
+  uint64_t version = 0;     // of the clock, in the stripe's count of clock changes
+  uint64_t row_record = 0;  // the partition row contains the records below this number
+  bool row_dirty = false;   // the row must be written with this turn: the clock changed in a way that no record tells
+
+  // What the other replicas have said to have.
+  struct Peer {
+    crdt::Clock clock;
+    bool heard = false;  // in this life
+  };
+  std::map<NodeIndex, Peer> peers;
+  std::optional<Instant> behind_since;  // a peer has dots that are missing here
+
+  bool replicated() const { return replicas.size() > 1; }
+  // Whether every other replica has said to have `dot`.
+  bool stable(const crdt::Dot& dot) const;
+  // Whether a remembered reset can no longer matter: all replicas have it, and what they have is here too.
+  bool settled(const crdt::Dot& reset) const;
+};
+
+// Applies one change to its object and marks it as applied. REQUIRES: change.dot is not in the clock. On failure (the
+// engine could not be read) nothing is changed.
+Status apply_change(ObjectStore& store, Partition& partition, StoredObject& object, const crdt::Change& change);
+
+// Removes from the object all entries under `prefix` that `observed` contains.
+Status remove_observed(ObjectStore& store, StoredObject& object, std::string_view prefix, const crdt::Clock& observed);
+
+}  // namespace cartwheel::node

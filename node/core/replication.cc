@@ -1,0 +1,179 @@
+#include <algorithm>
+
+#include "base/planted.h"
+#include "node/core/stripe_impl.h"
+
+namespace cartwheel::node {
+
+// Sends a delta to all replicas of the own region and one copy to each other region, where its receiver passes it on.
+void Stripe::Impl::replicate(Partition& p, std::string_view encoded, uint64_t ack_id, const Need& wanted, Pending* op) {
+  const auto& per_region = region_replicas_[p.id.keyspace];
+  for (size_t region = 0; region < per_region.size(); ++region) {
+    bool local = region == my_region_;
+    // Acks are asked for where they can count for the level.
+    bool counts = wanted.per_region[region] > 0 || wanted.total > per_region[my_region_] ||
+                  (local && wanted.total > 1);
+    std::vector<NodeIndex> targets;
+    for (NodeIndex n : p.replicas) {
+      if (n != options_.self && region_of(n) == region && peers_[n].reachable) targets.push_back(n);
+    }
+    if (targets.empty()) continue;
+    WriteMessage message{counts ? ack_id : 0, options_.self, !local, p.id, encoded};
+    std::string bytes = message.encode();
+    if (local) {
+      for (NodeIndex n : targets) send(n, bytes);
+      stats_.deltas_sent += targets.size();
+    } else {
+      send(targets[p.id.arc % targets.size()], std::move(bytes));
+      ++stats_.deltas_sent;
+    }
+    if (op != nullptr && planted(Bug::kAckCountsUnreachable)) {
+      op->acked[region] += static_cast<uint32_t>(targets.size());
+    }
+  }
+}
+
+void Stripe::Impl::on_write(NodeIndex from, const WriteMessage& m) {
+  Partition* p = find(m.partition);
+  Decoder in(m.delta);
+  crdt::Delta delta = crdt::Delta::decode(in);
+  if (p == nullptr || !in.done() || m.ack_to >= config_.nodes.size()) {
+    ++stats_.rejected_messages;
+    return;
+  }
+  if (m.relay && !planted(Bug::kRelayDropsDelta)) {
+    WriteMessage copy = m;
+    copy.relay = false;
+    std::string bytes = copy.encode();
+    for (NodeIndex n : p->replicas) {
+      if (n != options_.self && n != from && region_of(n) == my_region_ && peers_[n].reachable) send(n, bytes);
+    }
+  }
+  if (!apply_delta(*p, std::move(delta), m.delta) || m.ack_id == 0) return;
+  if (config_.keyspaces[p->id.keyspace].durability == Keyspace::Durability::kAlways) out_.sync = true;
+  peers_[m.ack_to].acks.push_back(m.ack_id);
+  turn_dirty_ = true;
+}
+
+void Stripe::Impl::on_write_ack(NodeIndex from, const WriteAckMessage& m) {
+  for (uint64_t id : m.ids) count_ack(id, from);
+}
+
+void Stripe::Impl::count_ack(uint64_t id, NodeIndex from) {
+  auto it = pending_.find(id);
+  if (it == pending_.end() || it->second.phase != Pending::Phase::kWriting) return;
+  Pending& op = it->second;
+  if (std::count(op.answered.begin(), op.answered.end(), from) > 0 ||
+      std::count(op.partition->replicas.begin(), op.partition->replicas.end(), from) == 0) {
+    return;
+  }
+  op.answered.push_back(from);
+  ++op.acked[region_of(from)];
+  if (met(op.need, op.acked)) finish(id, std::move(op.reply));
+}
+
+// --- announcements: which dots this node has, for repair, stability and lag ------------------------------------------
+
+void Stripe::Impl::announce(NodeIndex to) {
+  AnnounceMessage message;
+  message.instance = actor_.epoch;
+  message.since = peers_[to].acked_version;
+  message.version = version_;
+  message.as_of = wall_;
+  for (const auto& [id, p] : partitions_) {
+    if (p.version > message.since && std::count(p.replicas.begin(), p.replicas.end(), to) > 0) {
+      message.entries.push_back({id, p.causal.clock});
+    }
+  }
+  send(to, message.encode());
+}
+
+void Stripe::Impl::on_announce(NodeIndex from, AnnounceMessage m) {
+  PeerState& peer = peers_[from];
+  if (peer.instance != m.instance) {  // a new life: what the old one announced no longer counts
+    if (m.instance < peer.instance) return;
+    peer.instance = m.instance;
+    peer.version = 0;
+    peer.acked_version = 0;
+    peer.as_of = WallTime{INT64_MIN};
+    // Clocks of the old life stay known to be there: a restart keeps them, and if it lost some, its new announcement
+    // says so at once.
+  }
+  if (m.since > peer.version) return send(from, AnnounceAckMessage{m.instance, peer.version}.encode());
+  if (m.since == 0 && peer.version == 0) {
+    for (auto& [id, p] : partitions_) {
+      if (auto it = p.peers.find(from); it != p.peers.end()) it->second = {{}, true};
+    }
+  }
+  if (m.version >= peer.version) {
+    for (AnnounceMessage::Entry& entry : m.entries) {
+      Partition* p = find(entry.partition);
+      if (p == nullptr) continue;
+      auto it = p->peers.find(from);
+      if (it == p->peers.end()) continue;
+      it->second.clock = std::move(entry.clock);
+      note_gap(*p);
+    }
+    peer.version = m.version;
+    peer.as_of = std::max(peer.as_of, m.as_of);
+    for (auto& [id, p] : partitions_) {
+      if (p.recovering) check_recovered(p);
+    }
+  }
+  send(from, AnnounceAckMessage{m.instance, peer.version}.encode());
+}
+
+void Stripe::Impl::on_announce_ack(NodeIndex from, const AnnounceAckMessage& m) {
+  if (m.instance == actor_.epoch && m.version <= version_) peers_[from].acked_version = m.version;
+}
+
+// Remembers which of the dots that others have are missing here, for repair_gaps() to ask for if they stay missing.
+void Stripe::Impl::note_gap(Partition& p) {
+  if (gaps_.contains(p.id)) return;
+  crdt::DotSet missing;
+  for (const auto& [node, peer] : p.peers) {
+    if (!p.causal.clock.covers(peer.clock)) missing.merge(peer.clock.minus(p.causal.clock));
+  }
+  if (missing.empty()) return;
+  gaps_.insert(p.id);
+  gap_[p.id] = {std::move(missing), now_.instant};
+}
+
+// A recovering replica may vote again once it has everything that the others of its region (or, without any, of the
+// other regions) have: no acknowledged write of a majority can be missing then.
+void Stripe::Impl::check_recovered(Partition& p) {
+  bool any_local = std::any_of(p.replicas.begin(), p.replicas.end(),
+                               [&](NodeIndex n) { return n != options_.self && region_of(n) == my_region_; });
+  for (const auto& [node, peer] : p.peers) {
+    if (any_local && region_of(node) != my_region_) continue;
+    if (!peer.heard || !p.causal.clock.covers(peer.clock)) return;
+  }
+  p.recovering = false;
+}
+
+WallTime Stripe::Impl::covered_through(const Partition& p) const {
+  WallTime least = wall_;
+  for (const auto& [node, peer] : p.peers) {
+    if (!peer.heard || !p.causal.clock.covers(peer.clock)) return {INT64_MIN};
+    least = std::min(least, peers_[node].as_of);
+  }
+  return least;
+}
+
+// --- who is reachable ------------------------------------------------------------------------------------------------
+
+void Stripe::Impl::heard(NodeIndex from) {
+  PeerState& peer = peers_[from];
+  bool was = peer.reachable;
+  peer.reachable = peer.ever_heard = true;
+  peer.last_heard = now_.instant;
+  if (!was) announce(from);
+}
+
+void Stripe::Impl::set_unreachable(NodeIndex peer) {
+  if (!peers_[peer].reachable) return;
+  peers_[peer].reachable = false;
+  fail_operations_of(peer);
+}
+
+}  // namespace cartwheel::node

@@ -1,0 +1,460 @@
+#include "node/core/stripe.h"
+
+#include <algorithm>
+
+#include "base/planted.h"
+#include "node/core/stripe_impl.h"
+
+namespace cartwheel::node {
+
+namespace {
+
+constexpr Duration kHousekeeping = Duration::millis(100);
+constexpr int64_t kTimerGrainUs = 5'000;
+constexpr Duration kServingIdle = Duration::seconds(30);
+
+uint32_t node_id(const ClusterConfig& config, NodeIndex node) {
+  return static_cast<uint32_t>(hash64(config.nodes[node].name, hash64(config.name)));
+}
+
+}  // namespace
+
+Stripe::Impl::Impl(const ClusterConfig& config, StripeOptions options, storage::Engine& engine)
+    : config_(config), options_(std::move(options)), engine_(engine), store_(engine, options_.cache_bytes), rng_(options_.seed) {
+  my_region_ = config.region(config.nodes[options_.self].region);
+  for (const NodeInfo& node : config.nodes) node_region_.push_back(config.region(node.region));
+  peers_.resize(config.nodes.size());
+  by_arc_.resize(config.keyspaces.size());
+  for (uint16_t k = 0; k < config.keyspaces.size(); ++k) {
+    const Keyspace& keyspace = config.keyspaces[k];
+    std::vector<uint32_t> replicas;
+    for (const std::string& region : config.regions) {
+      auto it = keyspace.replicas.find(region);
+      replicas.push_back(it == keyspace.replicas.end() ? 0 : it->second);
+    }
+    region_replicas_.push_back(replicas);
+    // A region without replicas coordinates nothing; its nodes pass requests on.
+    auto read = need_of(keyspace.read, replicas, my_region_), write = need_of(keyspace.write, replicas, my_region_);
+    default_read_.push_back(read.ok() ? *read : Need{1, std::vector<uint32_t>(replicas.size(), 0)});
+    default_write_.push_back(write.ok() ? *write : Need{1, std::vector<uint32_t>(replicas.size(), 0)});
+    by_arc_[k].assign(config.partitions, nullptr);
+    for (uint32_t arc = options_.stripe; arc < config.partitions; arc += config.stripes) {
+      const auto& owners = config.assignments[k].owners[arc];
+      if (std::count(owners.begin(), owners.end(), options_.self) == 0) continue;
+      Partition& p = partitions_[{k, arc}];
+      p.id = {k, arc};
+      p.replicas = owners;
+      for (NodeIndex n : owners) {
+        if (n != options_.self) p.peers[n] = {};
+      }
+      by_arc_[k][arc] = &p;
+    }
+  }
+}
+
+// --- a life begins ---------------------------------------------------------------------------------------------------
+
+// The epoch is new in every life: it is unique by its random bits, so that a restored copy or a clone of a disk cannot
+// repeat a dot, and above the last one, so that old epochs can be told from new ones.
+Status Stripe::Impl::recover(Now now) {
+  now_ = now;
+  wall_ = hlc_.wall(now.wall);
+  std::string bytes;
+  auto found = engine_.get(identity_row(), &bytes);
+  if (!found.ok()) return found.status();
+  bool fresh = !*found;
+  bool may_have_lost = fresh;
+  if (!fresh) {
+    auto identity = Identity::decode(bytes);
+    if (!identity.ok()) return identity.status();
+    const std::string& name = config_.nodes[options_.self].name;
+    if (identity->cluster != config_.name || identity->node != name) {
+      return Status::InvalidArgument("the data directory belongs to node '" + identity->node + "' of cluster '" +
+                                     identity->cluster + "', not to '" + name + "' of '" + config_.name + "'");
+    }
+    identity_ = *identity;
+    may_have_lost = !identity_.clean && (options_.boot_id.empty() || options_.boot_id != identity_.boot_id);
+  }
+  for (auto& [id, p] : partitions_) {
+    auto row = engine_.get(partition_row(id), &bytes);
+    if (!row.ok()) return row.status();
+    if (!*row) continue;
+    auto decoded = PartitionRow::decode(bytes);
+    if (!decoded.ok()) return decoded.status();
+    p.causal = std::move(decoded->causal);
+    p.skip = std::move(decoded->skip);
+    p.keys = decoded->keys;
+    p.row_record = decoded->record;
+  }
+  auto rows = engine_.scan("r", "s");
+  for (; rows->valid(); rows->next()) {
+    Decoder key(rows->key().substr(1));
+    uint64_t number = key.u64();
+    auto record = TurnRecord::decode(rows->value());
+    if (!key.done() || !record.ok()) return Status::Corruption("a record of the dot log does not decode");
+    LoggedRecord logged{number, rows->value().size(), {}, {}};
+    for (const TurnRecord::Part& part : record->parts) {
+      Partition* p = find(part.partition);
+      if (p == nullptr) continue;  // no longer owned here
+      logged.parts.push_back(p);
+      if (number >= p->row_record) p->keys = part.keys;
+      for (const std::string& encoded : part.deltas) {
+        Decoder in(encoded);
+        crdt::Delta delta = crdt::Delta::decode(in);
+        if (!in.done()) return Status::Corruption("a delta of the dot log does not decode");
+        hlc_.restore(delta.time);
+        for (const crdt::Change& change : delta.changes) {
+          if (number >= p->row_record && !p->causal.clock.contains(change.dot)) p->causal.record(delta.key, change);
+          if (!p->replicated()) continue;
+          p->log.add(change.dot, number);
+          logged.dots.emplace_back(p, change.dot);
+        }
+      }
+    }
+    logged_dots_ += logged.dots.size();
+    record_bytes_ += logged.bytes;
+    records_.push_back(std::move(logged));
+    next_record_ = number + 1;
+  }
+  RETURN_IF_ERROR(rows->status());
+  // The mark of a clean stop tells how far the log went: coming back short of it is a loss too.
+  if (!fresh && identity_.clean && identity_.next_record > next_record_ && !records_.empty()) may_have_lost = true;
+  next_record_ = std::max(next_record_, identity_.next_record);
+  uint64_t epoch = (static_cast<uint64_t>(std::max<int64_t>(now.wall.ms, 0)) << 16) | (rng_.next() & 0xffff);
+  if (planted(Bug::kReuseDot) && !fresh) {
+    actor_ = {node_id(config_, options_.self), identity_.epoch};
+  } else {
+    actor_ = {node_id(config_, options_.self), std::max(epoch, identity_.epoch + 1)};
+  }
+  for (auto& [id, p] : partitions_) {
+    p.next_seq = p.causal.clock.last(actor_) + 1;
+    if (!p.causal.clock.empty()) p.version = ++version_;
+    p.recovering = may_have_lost && p.replicated();
+  }
+  identity_ = {config_.name, config_.nodes[options_.self].name, actor_.epoch, false, options_.boot_id, next_record_};
+  out_.batch.put(identity_row(), identity_.encode());
+  out_.sync = true;
+  next_announce_ = next_housekeeping_ = now.instant;
+  next_sweep_ = now.instant + Duration::seconds(1);
+  return Status::Ok();
+}
+
+Partition* Stripe::Impl::find(PartitionId id) {
+  if (id.keyspace >= by_arc_.size() || id.arc >= config_.partitions) return nullptr;
+  return by_arc_[id.keyspace][id.arc];
+}
+
+// --- events ----------------------------------------------------------------------------------------------------------
+
+void Stripe::Impl::begin_event(Now now) {
+  now_ = now;
+  wall_ = hlc_.wall(now.wall);
+  if (!turn_dirty_ && !deferred_.empty()) serve_deferred();
+}
+
+void Stripe::Impl::send(NodeIndex to, std::string bytes) { out_.messages.push_back({to, std::move(bytes)}); }
+
+void Stripe::Impl::schedule(Instant at, uint64_t id) { timers_[at.us / kTimerGrainUs + 1].push_back(id); }
+
+bool Stripe::Impl::apply_delta(Partition& p, crdt::Delta delta, std::string_view encoded) {
+  if (!hlc_.observe(delta.time, wall_, limits::kClockSkewMs)) {
+    ++stats_.rejected_messages;
+    return false;
+  }
+  bool any_new = false;
+  for (const crdt::Change& change : delta.changes) {
+    if (p.causal.clock.contains(change.dot)) continue;
+    if (p.skip.contains(change.dot)) return false;
+    any_new = true;
+  }
+  if (!any_new) {
+    ++stats_.deltas_skipped;
+    return true;
+  }
+  turn_dirty_ = true;
+  if (planted(Bug::kDroppedDelta) && delta.changes[0].dot.seq > p.causal.clock.last(delta.changes[0].dot.actor) + 1) {
+    for (const crdt::Change& change : delta.changes) p.causal.clock.add(change.dot);
+    p.row_dirty = true;
+    return true;
+  }
+  auto object = store_.open(p.id, hash64(delta.key), delta.key);
+  if (!object.ok()) return false;
+  for (const crdt::Change& change : delta.changes) {
+    if (p.causal.clock.contains(change.dot)) continue;
+    if (!apply_change(store_, p, **object, change).ok()) return false;
+  }
+  ++stats_.deltas_applied;
+  log_delta(p, delta, std::string(encoded));
+  clock_advanced(p);
+  return true;
+}
+
+// Puts the delta into the record of this turn. Without other replicas nobody will ask for it: then only what recovery
+// of the clock needs is kept.
+void Stripe::Impl::log_delta(Partition& p, const crdt::Delta& delta, std::string encoded) {
+  if (p.replicated()) {
+    for (const crdt::Change& change : delta.changes) {
+      p.log.add(change.dot, next_record_);
+      turn_dots_.emplace_back(&p, change.dot);
+    }
+  } else {
+    crdt::Delta stripped{{}, delta.time, delta.changes};
+    for (crdt::Change& change : stripped.changes) change.value.clear();
+    Encoder out(encoded);
+    stripped.encode(out);
+  }
+  turn_deltas_[p.id].push_back(std::move(encoded));
+}
+
+void Stripe::Impl::clock_advanced(Partition& p) {
+  p.version = ++version_;
+  if (p.recovering) check_recovered(p);
+  auto it = awaiting_clock_.find(p.id);
+  if (it == awaiting_clock_.end()) return;
+  std::vector<uint64_t> ids = std::move(it->second);
+  awaiting_clock_.erase(it);
+  for (uint64_t id : ids) {
+    check_read_phase(id);
+    auto op = pending_.find(id);
+    if (op != pending_.end() && !op->second.awaited.empty()) awaiting_clock_[p.id].push_back(id);
+  }
+}
+
+// --- the end of a turn -----------------------------------------------------------------------------------------------
+
+Output Stripe::Impl::take_output() {
+  truncate_log();
+  if (!stopping_ && (turn_dirty_ || !turn_deltas_.empty())) {
+    storage::WriteBatch rows;
+    store_.flush(rows, [&](PartitionId id, int64_t change) {
+      Partition& p = partitions_.at(id);
+      p.keys += static_cast<uint64_t>(change);
+    });
+    bool lose_rows = planted(Bug::kClockAheadOfData) && rng_.chance(0.2);
+    for (const auto& change : rows.changes()) {
+      if (lose_rows) break;
+      if (change.kind == storage::WriteBatch::Kind::kPut) out_.batch.put(change.key, change.value);
+      else out_.batch.erase(change.key);
+    }
+    if (!turn_deltas_.empty()) {
+      TurnRecord record;
+      LoggedRecord logged{next_record_, 0, std::move(turn_dots_), {}};
+      for (auto& [id, deltas] : turn_deltas_) {
+        Partition& p = partitions_.at(id);
+        logged.parts.push_back(&p);
+        record.parts.push_back({id, p.keys, std::move(deltas)});
+      }
+      std::string bytes = record.encode();
+      logged.bytes = bytes.size();
+      record_bytes_ += bytes.size();
+      logged_dots_ += logged.dots.size();
+      records_.push_back(std::move(logged));
+      out_.batch.put(record_row(next_record_++), std::move(bytes));
+      turn_deltas_.clear();
+      turn_dots_.clear();
+    }
+    for (auto& [id, p] : partitions_) {
+      if (!p.row_dirty) continue;
+      p.row_dirty = false;
+      p.row_record = next_record_;
+      out_.batch.put(partition_row(id), PartitionRow{next_record_, p.keys, p.causal, p.skip}.encode());
+    }
+  }
+  turn_dirty_ = false;
+  store_.end_turn();
+  for (NodeIndex n = 0; n < peers_.size(); ++n) {
+    if (peers_[n].acks.empty()) continue;
+    send(n, WriteAckMessage{std::move(peers_[n].acks)}.encode());
+    peers_[n].acks.clear();
+  }
+  Output output = std::move(out_);
+  out_ = Output();
+  return output;
+}
+
+// --- the public face -------------------------------------------------------------------------------------------------
+
+Stripe::Stripe(const ClusterConfig& config, StripeOptions options, storage::Engine& engine)
+    : impl_(std::make_unique<Impl>(config, std::move(options), engine)) {}
+Stripe::~Stripe() = default;
+
+Status Stripe::start(Now now) { return impl_->recover(now); }
+
+void Stripe::on_request(Request request, ReplyCallback callback, Now now) {
+  impl_->begin_event(now);
+  impl_->request({std::move(callback), kNoNode, 0}, std::move(request));
+}
+
+void Stripe::on_message(NodeIndex from, std::string_view bytes, Now now) {
+  Impl& s = *impl_;
+  s.begin_event(now);
+  auto type = message_type(bytes);
+  if (!type || from >= s.peers_.size() || from == s.options_.self) {
+    ++s.stats_.rejected_messages;
+    return;
+  }
+  s.heard(from);
+  auto handle = [&](auto message, auto handler) {
+    if (message.ok()) handler(std::move(*message));
+    else ++s.stats_.rejected_messages;
+  };
+  switch (*type) {
+    case MessageType::kWrite: return handle(WriteMessage::decode(bytes), [&](auto m) { s.on_write(from, m); });
+    case MessageType::kWriteAck: return handle(WriteAckMessage::decode(bytes), [&](auto m) { s.on_write_ack(from, m); });
+    case MessageType::kRead: return handle(ReadMessage::decode(bytes), [&](auto m) { s.on_read(from, m); });
+    case MessageType::kReadReply: return handle(ReadReplyMessage::decode(bytes), [&](auto m) { s.on_read_reply(from, std::move(m)); });
+    case MessageType::kForward: return handle(ForwardMessage::decode(bytes, now.instant), [&](auto m) { s.on_forward(from, std::move(m)); });
+    case MessageType::kForwardReply: return handle(ForwardReplyMessage::decode(bytes), [&](auto m) { s.on_forward_reply(from, std::move(m)); });
+    case MessageType::kAnnounce: return handle(AnnounceMessage::decode(bytes), [&](auto m) { s.on_announce(from, std::move(m)); });
+    case MessageType::kAnnounceAck: return handle(AnnounceAckMessage::decode(bytes), [&](auto m) { s.on_announce_ack(from, m); });
+    case MessageType::kCatchUp: return handle(CatchUpMessage::decode(bytes), [&](auto m) { s.on_catch_up(from, m); });
+    case MessageType::kCatchUpReply: return handle(CatchUpReplyMessage::decode(bytes), [&](auto m) { s.on_catch_up_reply(from, m); });
+    case MessageType::kExchange: return handle(ExchangeMessage::decode(bytes), [&](auto m) { s.on_exchange(from, m); });
+    case MessageType::kExchangeReply: return handle(ExchangeReplyMessage::decode(bytes), [&](auto m) { s.on_exchange_reply(from, m); });
+  }
+}
+
+void Stripe::on_tick(Now now) {
+  Impl& s = *impl_;
+  s.begin_event(now);
+  while (!s.timers_.empty() && s.timers_.begin()->first * kTimerGrainUs <= now.instant.us) {
+    std::vector<uint64_t> due = std::move(s.timers_.begin()->second);
+    s.timers_.erase(s.timers_.begin());
+    for (uint64_t id : due) s.on_deadline(id);
+  }
+  if (s.next_announce_ <= now.instant) {
+    s.next_announce_ = now.instant + s.options_.announce_interval;
+    for (NodeIndex n = 0; n < s.peers_.size(); ++n) {
+      if (n != s.options_.self) s.announce(n);
+    }
+  }
+  if (s.next_housekeeping_ <= now.instant) {
+    s.next_housekeeping_ = now.instant + kHousekeeping;
+    for (NodeIndex n = 0; n < s.peers_.size(); ++n) {
+      if (s.peers_[n].reachable && now.instant - s.peers_[n].last_heard > s.options_.peer_timeout) s.set_unreachable(n);
+    }
+    s.repair_gaps();
+    std::erase_if(s.serving_, [&](const auto& entry) { return now.instant - entry.second.last_used > kServingIdle; });
+  }
+  if (s.next_sweep_ <= now.instant) s.sweep();
+}
+
+std::optional<Instant> Stripe::next_deadline() const {
+  const Impl& s = *impl_;
+  if (!s.deferred_.empty()) return s.now_.instant;
+  Instant next = std::min(s.next_announce_, s.next_sweep_);
+  // Housekeeping has something to do only while others exist.
+  if (s.peers_.size() > 1) next = std::min(next, s.next_housekeeping_);
+  else next = s.next_sweep_;
+  if (!s.timers_.empty()) next = std::min(next, Instant{s.timers_.begin()->first * kTimerGrainUs});
+  return next;
+}
+
+void Stripe::on_peer_connection(NodeIndex peer, bool up, Now now) {
+  impl_->begin_event(now);
+  if (peer >= impl_->peers_.size() || peer == impl_->options_.self) return;
+  if (up) impl_->announce(peer);
+  else impl_->set_unreachable(peer);
+}
+
+Output Stripe::take_output() { return impl_->take_output(); }
+
+bool Stripe::drain(Now now) {
+  impl_->begin_event(now);
+  impl_->draining_ = true;
+  return impl_->pending_.empty() && impl_->gated_ == 0;
+}
+
+void Stripe::stop(Now now) {
+  impl_->begin_event(now);
+  impl_->identity_.clean = true;
+  impl_->identity_.next_record = impl_->next_record_ + (impl_->turn_deltas_.empty() ? 0 : 1);
+  impl_->out_.batch.put(identity_row(), impl_->identity_.encode());
+  impl_->out_.sync = true;
+}
+
+// --- looking in ------------------------------------------------------------------------------------------------------
+
+const StripeStats& Stripe::stats() const {
+  StripeStats& stats = impl_->stats_;
+  stats.cache_hits = impl_->store_.hits();
+  stats.cache_misses = impl_->store_.misses();
+  stats.cache_bytes = impl_->store_.cache_bytes();
+  stats.keys = 0;
+  for (const auto& [id, p] : impl_->partitions_) stats.keys += p.keys;
+  stats.log_entries = impl_->logged_dots_;
+  stats.pending_operations = impl_->pending_.size() + impl_->gated_;
+  stats.partitions = impl_->partitions_.size();
+  return stats;
+}
+
+std::vector<PeerLag> Stripe::lag(Now now) const {
+  std::vector<PeerLag> out;
+  for (NodeIndex n = 0; n < impl_->peers_.size(); ++n) {
+    if (n == impl_->options_.self) continue;
+    const Impl::PeerState& peer = impl_->peers_[n];
+    PeerLag lag{n, peer.reachable, 0, 0, 0};
+    for (const auto& [id, p] : impl_->partitions_) {
+      auto it = p.peers.find(n);
+      if (it == p.peers.end()) continue;
+      lag.dots += it->second.clock.minus(p.causal.clock).size();
+      lag.dots_there += p.causal.clock.minus(it->second.clock).size();
+    }
+    if (peer.as_of.ms != INT64_MIN) lag.seconds = std::max<int64_t>(0, (now.wall.ms - peer.as_of.ms) / 1000);
+    else lag.seconds = -1;
+    out.push_back(lag);
+  }
+  return out;
+}
+
+bool Stripe::ready() const {
+  for (const auto& [id, p] : impl_->partitions_) {
+    if (p.recovering || !impl_->reachable_enough(impl_->default_write_[id.keyspace], p)) return false;
+  }
+  return true;
+}
+
+void Stripe::set_observer(StripeObserver* observer) { impl_->observer_ = observer; }
+
+Result<std::string> Stripe::canonical_state(uint16_t keyspace, uint32_t arc, WallTime wall) {
+  Partition* p = impl_->find({keyspace, arc});
+  if (p == nullptr) return Status(Code::kNotFound, "not a replica of this partition");
+  std::string state;
+  Encoder out(state);
+  p->causal.clock.encode(out);
+  std::vector<std::pair<uint64_t, std::string>> keys;
+  RETURN_IF_ERROR(impl_->store_.for_each_key(p->id, 0, [&](uint64_t hash, std::string_view key) {
+    keys.emplace_back(hash, key);
+    return true;
+  }));
+  for (const auto& [hash, key] : keys) {
+    auto object = impl_->store_.open(p->id, hash, key);
+    if (!object.ok()) return object.status();
+    auto at = (*object)->expires_at();
+    if ((at && *at <= wall.ms) || (*object)->digest() == 0) continue;
+    out.bytes(key);
+    out.u64((*object)->digest());
+  }
+  return state;
+}
+
+Result<crdt::Object> Stripe::inspect(uint16_t keyspace, const std::string& key) {
+  Partition* p = impl_->find({keyspace, arc_of(key, impl_->config_.partitions)});
+  if (p == nullptr) return Status(Code::kNotFound, "not a replica of this key");
+  auto object = impl_->store_.open(p->id, hash64(key), key);
+  if (!object.ok()) return object.status();
+  crdt::Object copy;
+  RETURN_IF_ERROR(impl_->store_.for_each(**object, "", [&](std::string_view path, const crdt::Leaf& leaf) {
+    copy.set(path, leaf);
+    return true;
+  }));
+  return copy;
+}
+
+const crdt::Clock& Stripe::clock(uint16_t keyspace, uint32_t arc) const {
+  static const crdt::Clock kEmpty;
+  Partition* p = impl_->find({keyspace, arc});
+  return p == nullptr ? kEmpty : p->causal.clock;
+}
+
+}  // namespace cartwheel::node

@@ -1,0 +1,246 @@
+// The inside of a Stripe: its state, and the names of its parts. Each part is a file:
+//   stripe.cc       life: recovery, turns, the engine's rows, looking in
+//   coordinator.cc  requests: levels, the read phase, forwarding, answers
+//   replication.cc  deltas and acks between replicas, clock announcements, which peers are reachable
+//   catch_up.cc     exact catch-up by the dot log
+//   exchange.cc     full exchange, where the log does not reach
+//   sweep.cc        removal of expired objects, truncation of the log
+#pragma once
+
+#include <deque>
+#include <map>
+#include <set>
+#include <unordered_map>
+
+#include "base/rng.h"
+#include "node/core/execute.h"
+#include "node/core/message.h"
+#include "node/core/partition.h"
+#include "node/core/stripe.h"
+
+namespace cartwheel::node {
+
+struct Stripe::Impl {
+  // Who waits for a reply: a callback of this node, or a request that `origin` passed on.
+  struct Caller {
+    ReplyCallback callback;
+    NodeIndex origin = kNoNode;
+    uint64_t origin_id = 0;
+  };
+
+  // An operation between its request and its answer.
+  struct Pending {
+    enum class Phase : uint8_t { kReading, kWriting, kForwarded } phase;
+    Caller caller;
+    Request request;
+    Partition* partition = nullptr;
+    uint64_t hash = 0;               // of the key
+    Need need;
+    std::vector<uint32_t> acked;     // per region
+    std::vector<NodeIndex> answered;
+    std::vector<NodeIndex> asked;
+    Reply reply;                     // kWriting: given once the level is met
+    NodeIndex forwarded_to = kNoNode;
+    // kReading: replicas that have what is missing here, and what they have
+    std::vector<std::pair<NodeIndex, crdt::Clock>> awaited;
+    Instant hedge_at{INT64_MAX};
+    Instant catch_up_at{INT64_MAX};
+  };
+
+  // Requests for one key that wait because an earlier one is in its read phase.
+  struct Gate {
+    int readers = 0;
+    bool writer = false;
+    struct Waiting {
+      Caller caller;
+      Request request;
+      Partition* partition;
+      uint64_t hash;
+    };
+    std::deque<Waiting> queue;
+  };
+
+  struct PeerState {
+    bool reachable = false;
+    bool ever_heard = false;
+    Instant last_heard{};
+    uint64_t instance = 0;      // of the life that it announces
+    uint64_t version = 0;       // of its announcements, up to which all is known here
+    WallTime as_of{INT64_MIN};  // of the last announcement
+    uint64_t acked_version = 0;  // of this node's announcements
+    std::vector<uint64_t> acks;  // to be sent with this turn
+  };
+
+  // A repair of one partition that is under way, by catch-up or by full exchange.
+  struct Repair {
+    uint64_t id = 0;
+    NodeIndex from = kNoNode;
+    Instant last_progress{};
+    bool exchange = false;
+    // full exchange only:
+    uint64_t step = 0;
+    bool begun = false;             // step 0 was answered
+    crdt::Causal snapshot;
+    crdt::DotSet orphans;
+    bool has_key = false;
+    uint64_t key_hash = 0;
+    std::string key;                // the object being joined
+    std::set<std::string> paths;    // of it, that came
+  };
+
+  // A full exchange that this node serves from a snapshot.
+  struct Serving {
+    uint64_t id = 0;
+    uint64_t step = 0;
+    std::string last_reply;
+    std::unique_ptr<storage::Iterator> rows;
+    Instant last_used{};
+    bool done = false;
+  };
+
+  struct LoggedRecord {
+    uint64_t number;
+    size_t bytes;
+    std::vector<std::pair<Partition*, crdt::Dot>> dots;
+    std::vector<Partition*> parts;
+  };
+
+  Impl(const ClusterConfig& config, StripeOptions options, storage::Engine& engine);
+
+  // --- stripe.cc
+  Status recover(Now now);
+  void begin_event(Now now);
+  Output take_output();
+  Partition* find(PartitionId id);
+  // Applies the changes of `delta` that are new here and puts it into the turn's record. False if it could not be (a
+  // time too far in the future, an engine that cannot be read, a dot that an exchange will bring).
+  bool apply_delta(Partition& p, crdt::Delta delta, std::string_view encoded);
+  void log_delta(Partition& p, const crdt::Delta& delta, std::string encoded);
+  void clock_advanced(Partition& p);
+  void schedule(Instant at, uint64_t id);
+  void send(NodeIndex to, std::string bytes);
+  size_t region_of(NodeIndex node) const { return node_region_[node]; }
+  std::string node_name(NodeIndex n) const { return config_.nodes[n].name; }
+
+  // --- coordinator.cc
+  void request(Caller caller, Request request);
+  void start(Caller caller, Request request, Partition& p, uint64_t hash);
+  void execute(Caller caller, Request request, Partition& p, uint64_t hash);
+  void execute_write_now(Caller caller, Request request, Partition& p, StoredObject& object, const Need& need);
+  void forward(Caller caller, Request request, const std::vector<NodeIndex>& replicas);
+  void begin_read_phase(Caller caller, Request request, Partition& p, uint64_t hash, Need need);
+  void ask_replicas(uint64_t id, Pending& op, bool everyone);
+  void check_read_phase(uint64_t id);
+  void end_read_phase(uint64_t id, Status status);
+  void release_gate(const std::string& key, bool writer);
+  void answer(Caller& caller, Reply reply, bool at_once = false);
+  void finish(uint64_t id, Reply reply);
+  void on_deadline(uint64_t id);
+  void fail_operations_of(NodeIndex peer);
+  Result<Need> need(const Request& request, const Partition& p, bool for_read);
+  bool reachable_enough(const Need& need, const Partition& p) const;
+  Status unreachable_error(const Level& level, const Partition& p) const;
+  void on_read(NodeIndex from, const ReadMessage& m);
+  void on_read_reply(NodeIndex from, ReadReplyMessage m);
+  void on_forward(NodeIndex from, ForwardMessage m);
+  void on_forward_reply(NodeIndex from, ForwardReplyMessage m);
+  static std::string gate_key(const Request& request);
+
+  // --- replication.cc
+  void replicate(Partition& p, std::string_view encoded, uint64_t ack_id, const Need& need, Pending* op);
+  void on_write(NodeIndex from, const WriteMessage& m);
+  void on_write_ack(NodeIndex from, const WriteAckMessage& m);
+  void count_ack(uint64_t id, NodeIndex from);
+  void announce(NodeIndex to);
+  void on_announce(NodeIndex from, AnnounceMessage m);
+  void on_announce_ack(NodeIndex from, const AnnounceAckMessage& m);
+  void heard(NodeIndex from);
+  void set_unreachable(NodeIndex peer);
+  void note_gap(Partition& p);
+  void check_recovered(Partition& p);
+  // Until when this node knows of every write that any replica of `p` made: the least of the peers' announcements that
+  // it covers.
+  WallTime covered_through(const Partition& p) const;
+
+  // --- catch_up.cc
+  void repair_gaps();
+  void start_catch_up(Partition& p, NodeIndex from);
+  NodeIndex choose_source(const Partition& p) const;
+  void request_deltas(Partition& p, Repair& repair);
+  void on_catch_up(NodeIndex from, const CatchUpMessage& m);
+  void on_catch_up_reply(NodeIndex from, const CatchUpReplyMessage& m);
+  Result<TurnRecord> read_record(uint64_t number);
+
+  // --- exchange.cc
+  void start_exchange(Partition& p, NodeIndex from);
+  void request_step(Partition& p, Repair& repair);
+  void on_exchange(NodeIndex from, const ExchangeMessage& m);
+  void serve_step(NodeIndex from, const ExchangeMessage& m);
+  void serve_deferred();
+  Status join_rows(Partition& p, Repair& repair, const ExchangeReplyMessage& m);
+  Status join_leaf(Partition& p, Repair& repair, StoredObject& object, std::string_view path, const crdt::Leaf& theirs);
+  Status finish_key(Partition& p, Repair& repair);
+  Status join_own_keys(Partition& p, Repair& repair, uint64_t until_hash, std::string_view until_key, bool to_end);
+  Status finish_exchange(Partition& p, Repair& repair);
+  void on_exchange_reply(NodeIndex from, const ExchangeReplyMessage& m);
+
+  // --- sweep.cc
+  void sweep();
+  void truncate_log();
+
+  const ClusterConfig& config_;
+  StripeOptions options_;
+  storage::Engine& engine_;
+  ObjectStore store_;
+  Rng rng_;
+  crdt::HybridClock hlc_;
+  crdt::Actor actor_;
+  Identity identity_;
+  size_t my_region_ = 0;
+  std::vector<size_t> node_region_;
+  StripeObserver* observer_ = nullptr;
+
+  Now now_{};
+  WallTime wall_{};  // now_.wall, never going back
+  std::map<PartitionId, Partition> partitions_;
+  std::vector<std::vector<Partition*>> by_arc_;  // [keyspace][arc]
+  std::vector<PeerState> peers_;                 // by node
+  std::vector<std::vector<uint32_t>> region_replicas_;  // [keyspace][region]
+  std::vector<Need> default_read_, default_write_;      // by keyspace
+  uint64_t version_ = 0;                         // of partition clocks
+  bool draining_ = false;
+
+  Output out_;
+  std::map<PartitionId, std::vector<std::string>> turn_deltas_;
+  std::vector<std::pair<Partition*, crdt::Dot>> turn_dots_;
+  bool turn_dirty_ = false;
+  bool stopping_ = false;
+
+  uint64_t next_record_ = 1;
+  std::deque<LoggedRecord> records_;
+  uint64_t record_bytes_ = 0;
+  uint64_t logged_dots_ = 0;
+  std::optional<std::pair<uint64_t, TurnRecord>> read_cache_;
+
+  uint64_t next_id_ = 1;
+  std::unordered_map<uint64_t, Pending> pending_;
+  std::unordered_map<std::string, Gate> gates_;
+  uint64_t gated_ = 0;
+  std::map<PartitionId, std::vector<uint64_t>> awaiting_clock_;
+  std::map<int64_t, std::vector<uint64_t>> timers_;  // by 5 ms
+
+  std::map<PartitionId, Repair> repairs_;
+  std::set<PartitionId> gaps_;
+  std::map<PartitionId, std::pair<crdt::DotSet, Instant>> gap_;
+  std::map<std::pair<NodeIndex, PartitionId>, Serving> serving_;
+  std::vector<std::pair<NodeIndex, ExchangeMessage>> deferred_;
+
+  Instant next_announce_{}, next_housekeeping_{}, next_sweep_{};
+  bool sweeping_ = false;
+  PartitionId sweep_partition_{};
+  uint64_t sweep_hash_ = 0;
+
+  StripeStats stats_;
+};
+
+}  // namespace cartwheel::node

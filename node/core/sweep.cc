@@ -1,0 +1,86 @@
+#include <algorithm>
+
+#include "base/planted.h"
+#include "node/core/stripe_impl.h"
+
+namespace cartwheel::node {
+
+namespace {
+constexpr int kRowsPerSlice = 500;
+constexpr Duration kBetweenSlices = Duration::millis(20);
+}  // namespace
+
+// Looks through the objects, a slice at a time, and removes those that expired long enough ago. The removal is no write:
+// every replica does it by itself, once it knows every write that any replica made until after the expiry (so nobody
+// has touched the object in time), and a grace beyond the bound on clock skew has passed.
+void Stripe::Impl::sweep() {
+  if (partitions_.empty()) return;
+  auto it = sweeping_ ? partitions_.lower_bound(sweep_partition_) : partitions_.begin();
+  if (!sweeping_) sweep_hash_ = 0;
+  sweeping_ = true;
+  int rows = 0;
+  for (; it != partitions_.end() && rows < kRowsPerSlice; ++it, sweep_hash_ = 0) {
+    Partition& p = it->second;
+    sweep_partition_ = p.id;
+    WallTime known = planted(Bug::kExpiryByLocalDelete) ? wall_ : covered_through(p);
+    bool finished = true;
+    std::vector<std::pair<uint64_t, std::string>> keys;
+    Status walked = store_.for_each_key(p.id, sweep_hash_, [&](uint64_t hash, std::string_view key) {
+      if (rows >= kRowsPerSlice && (keys.empty() || keys.back().first != hash)) {
+        sweep_hash_ = hash;
+        finished = false;
+        return false;
+      }
+      ++rows;
+      keys.emplace_back(hash, key);
+      return true;
+    });
+    if (!walked.ok()) break;
+    for (const auto& [hash, key] : keys) {
+      auto object = store_.open(p.id, hash, key);
+      if (!object.ok()) continue;
+      auto at = (*object)->expires_at();
+      if (!at || *at + limits::kExpiryGraceMs > known.ms || *at + limits::kExpiryGraceMs > wall_.ms) continue;
+      if (!store_.purge(**object).ok()) continue;
+      ++stats_.expired_objects;
+      turn_dirty_ = true;
+    }
+    if (!finished) {
+      next_sweep_ = now_.instant + kBetweenSlices;
+      return;
+    }
+  }
+  if (it != partitions_.end()) {
+    sweep_partition_ = it->first;
+    next_sweep_ = now_.instant + kBetweenSlices;
+    return;
+  }
+  sweeping_ = false;
+  next_sweep_ = now_.instant + options_.sweep_interval;
+}
+
+// Drops the oldest records: when all replicas have their dots, or when the log is at its limit. A partition whose row
+// does not contain a record that goes gets its row written with this turn.
+void Stripe::Impl::truncate_log() {
+  auto stable = [](const LoggedRecord& record) {
+    return std::all_of(record.dots.begin(), record.dots.end(),
+                       [](const auto& dot) { return dot.first->stable(dot.second); });
+  };
+  while (!records_.empty()) {
+    const LoggedRecord& oldest = records_.front();
+    bool full = logged_dots_ > options_.log_entries || record_bytes_ > options_.log_bytes;
+    bool enough = records_.size() > limits::kRecordsKept || record_bytes_ > limits::kRecordBytesKept;
+    if (!full && !(enough && stable(oldest))) return;
+    for (const auto& [p, dot] : oldest.dots) p->log.remove(dot);
+    for (Partition* p : oldest.parts) {
+      if (p->row_record <= oldest.number) p->row_dirty = true;
+    }
+    logged_dots_ -= oldest.dots.size();
+    record_bytes_ -= oldest.bytes;
+    out_.batch.erase(record_row(oldest.number));
+    turn_dirty_ = true;
+    records_.pop_front();
+  }
+}
+
+}  // namespace cartwheel::node
