@@ -13,8 +13,8 @@
 namespace cartwheel::client {
 
 struct RpcOptions {
-  std::optional<std::string> level;    // overrides the keyspace's level
-  std::optional<uint64_t> timeout_ms;  // the server's default otherwise
+  std::optional<std::string> level = {};    // overrides the keyspace's level
+  std::optional<uint64_t> timeout_ms = {};  // the server's default otherwise
 };
 
 // Append one payload each to `out`. Nothing is checked here: the server answers what is wrong with a request. Fields of
