@@ -163,20 +163,26 @@ Result<crdt::Object> ObjectStore::decode_header(std::string_view value) {
 
 Result<const crdt::Leaf*> ObjectStore::leaf(const StoredObject& object, std::string_view path) {
   if (!object.exploded_ || path == kExpiryPath) return object.packed_.find(path);
+  // One operation asks for the same leaf several times.
   std::string row = leaf_row(object_base(object.partition_, object.hash_, object.key_), path);
+  if (row == scratch_row_) return scratch_found_ ? &scratch_ : nullptr;
+  scratch_row_.clear();
   std::string value;
   if (auto it = overlay_.find(row); it != overlay_.end()) {
-    if (!it->second) return nullptr;
-    value = *it->second;
+    scratch_found_ = it->second.has_value();
+    if (scratch_found_) value = *it->second;
   } else {
     auto found = engine_.get(row, &value);
     if (!found.ok()) return found.status();
-    if (!*found) return nullptr;
+    scratch_found_ = *found;
   }
-  Decoder in(value);
-  scratch_ = crdt::Leaf::decode(in);
-  if (!in.done()) return corrupt(object.key_);
-  return &scratch_;
+  if (scratch_found_) {
+    Decoder in(value);
+    scratch_ = crdt::Leaf::decode(in);
+    if (!in.done()) return corrupt(object.key_);
+  }
+  scratch_row_ = std::move(row);
+  return scratch_found_ ? &scratch_ : nullptr;
 }
 
 void ObjectStore::mark_dirty(StoredObject& object) {
@@ -194,7 +200,8 @@ Status ObjectStore::update(StoredObject& object, std::string_view path, crdt::Le
   auto before = this->leaf(object, path);
   if (!before.ok()) return before.status();
   if (*before != nullptr) object.counts_.add(path, **before, -1);
-  std::string row = leaf_row(object_base(object.partition_, object.hash_, object.key_), path);
+  std::string row = std::move(scratch_row_);
+  scratch_row_.clear();
   if (leaf.empty()) {
     overlay_[row] = std::nullopt;
     return Status::Ok();
@@ -276,6 +283,7 @@ Status ObjectStore::for_each_from(const StoredObject& object, uint64_t step_hash
 }
 
 Status ObjectStore::purge(StoredObject& object) {
+  scratch_row_.clear();
   if (object.exploded_) {
     std::string base = object_base(object.partition_, object.hash_, object.key_);
     RETURN_IF_ERROR(merged_scan(leaf_position(base, 0), base + '\2', [&](std::string_view row, std::string_view) {
@@ -325,6 +333,10 @@ Status ObjectStore::for_each_key(PartitionId partition, uint64_t hash,
 }
 
 void ObjectStore::flush(storage::WriteBatch& batch, const std::function<void(PartitionId, int64_t)>& keys_changed) {
+  // In the order of rows, in which an engine takes a batch with fewer comparisons.
+  std::sort(dirty_.begin(), dirty_.end(), [](const StoredObject* a, const StoredObject* b) {
+    return std::tie(a->partition_, a->hash_, a->key_) < std::tie(b->partition_, b->hash_, b->key_);
+  });
   for (StoredObject* object : dirty_) {
     object->dirty_ = false;
     std::string row = header_row(object_base(object->partition_, object->hash_, object->key_));

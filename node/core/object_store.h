@@ -122,7 +122,9 @@ class ObjectStore {
   size_t hand_ = 0;
   std::vector<StoredObject*> dirty_;
   Overlay overlay_;  // leaf rows that the turn has changed
-  crdt::Leaf scratch_;
+  crdt::Leaf scratch_;       // the last leaf row that was asked for
+  std::string scratch_row_;  // its row, empty if scratch_ is of no use
+  bool scratch_found_ = false;
   size_t cache_limit_;
   size_t cache_used_ = 0;
   uint64_t hits_ = 0, misses_ = 0;

@@ -12,6 +12,7 @@ bool Partition::stable(const crdt::Dot& dot) const {
 }
 
 bool Partition::settled(const crdt::Dot& reset) const {
+  if (!causal.clock.contains(reset) && replicated()) return false;  // just being made
   for (const auto& [node, peer] : peers) {
     if (!peer.clock.contains(reset) || !causal.clock.covers(peer.clock)) return false;
   }
@@ -38,11 +39,15 @@ Status apply_change(ObjectStore& store, Partition& partition, StoredObject& obje
     crdt::Leaf leaf = *before == nullptr ? crdt::Leaf() : **before;
     leaf.apply(change, change.puts && partition.causal.put_is_dead(object.key(), change.path, change.dot));
     if (!leaf.resets.empty()) {
-      leaf.forget_resets([&](const crdt::Dot& dot) { return dot != change.dot && partition.settled(dot); });
+      leaf.forget_resets([&](const crdt::Dot& dot) { return partition.settled(dot); });
     }
     RETURN_IF_ERROR(store.update(object, change.path, std::move(leaf)));
   }
   partition.causal.record(object.key(), change);
+  if (!partition.replicated()) {  // nobody else has deltas that could still come
+    partition.causal.voids = {};
+    partition.causal.pending.clear();
+  }
   return Status::Ok();
 }
 

@@ -11,6 +11,7 @@ namespace {
 
 constexpr Duration kHousekeeping = Duration::millis(100);
 constexpr int64_t kTimerGrainUs = 5'000;
+constexpr Duration kBetweenRows = Duration::seconds(1);
 constexpr Duration kServingIdle = Duration::seconds(30);
 
 uint32_t node_id(const ClusterConfig& config, NodeIndex node) {
@@ -105,7 +106,6 @@ Status Stripe::Impl::recover(Now now) {
         hlc_.restore(delta.time);
         for (const crdt::Change& change : delta.changes) {
           if (number >= p->row_record && !p->causal.clock.contains(change.dot)) p->causal.record(delta.key, change);
-          if (!p->replicated()) continue;
           p->log.add(change.dot, number);
           logged.dots.emplace_back(p, change.dot);
         }
@@ -130,6 +130,7 @@ Status Stripe::Impl::recover(Now now) {
     p.next_seq = p.causal.clock.last(actor_) + 1;
     if (!p.causal.clock.empty()) p.version = ++version_;
     p.recovering = may_have_lost && p.replicated();
+    if (!p.replicated() && !identity_.clean && !fresh) RETURN_IF_ERROR(count_keys(p));
   }
   identity_ = {config_.name, config_.nodes[options_.self].name, actor_.epoch, false, options_.boot_id, next_record_};
   out_.batch.put(identity_row(), identity_.encode());
@@ -189,19 +190,17 @@ bool Stripe::Impl::apply_delta(Partition& p, crdt::Delta delta, std::string_view
   return true;
 }
 
-// Puts the delta into the record of this turn. Without other replicas nobody will ask for it: then only what recovery
-// of the clock needs is kept.
+// Puts the delta into the record of this turn. Without other replicas nobody will ever ask for it, and a new life's epoch
+// makes dots unique whatever the clock lost: then the clock is only saved now and then.
 void Stripe::Impl::log_delta(Partition& p, const crdt::Delta& delta, std::string encoded) {
-  if (p.replicated()) {
-    for (const crdt::Change& change : delta.changes) {
-      p.log.add(change.dot, next_record_);
-      turn_dots_.emplace_back(&p, change.dot);
-    }
-  } else {
-    crdt::Delta stripped{{}, delta.time, delta.changes};
-    for (crdt::Change& change : stripped.changes) change.value.clear();
-    Encoder out(encoded);
-    stripped.encode(out);
+  if (!p.replicated()) {
+    p.unlogged = true;
+    next_rows_ = std::min(next_rows_, now_.instant + kBetweenRows);
+    return;
+  }
+  for (const crdt::Change& change : delta.changes) {
+    p.log.add(change.dot, next_record_);
+    turn_dots_.emplace_back(&p, change.dot);
   }
   turn_deltas_[p.id].push_back(std::move(encoded));
 }
@@ -336,6 +335,7 @@ void Stripe::on_tick(Now now) {
     s.repair_gaps();
     std::erase_if(s.serving_, [&](const auto& entry) { return now.instant - entry.second.last_used > kServingIdle; });
   }
+  if (s.next_rows_ <= now.instant) s.write_unlogged_rows();
   if (s.next_sweep_ <= now.instant) s.sweep();
 }
 
@@ -346,6 +346,7 @@ std::optional<Instant> Stripe::next_deadline() const {
   // Housekeeping has something to do only while others exist.
   if (s.peers_.size() > 1) next = std::min(next, s.next_housekeeping_);
   else next = s.next_sweep_;
+  next = std::min(next, s.next_rows_);
   if (!s.timers_.empty()) next = std::min(next, Instant{s.timers_.begin()->first * kTimerGrainUs});
   return next;
 }
@@ -367,6 +368,7 @@ bool Stripe::drain(Now now) {
 
 void Stripe::stop(Now now) {
   impl_->begin_event(now);
+  impl_->write_unlogged_rows();
   impl_->identity_.clean = true;
   impl_->identity_.next_record = impl_->next_record_ + (impl_->turn_deltas_.empty() ? 0 : 1);
   impl_->out_.batch.put(identity_row(), impl_->identity_.encode());

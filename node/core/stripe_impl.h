@@ -187,6 +187,9 @@ struct Stripe::Impl {
   // --- sweep.cc
   void sweep();
   void truncate_log();
+  void write_unlogged_rows();
+  Status count_keys(Partition& p);
+  Status forget_settled_resets(Partition& p, StoredObject& object);
 
   const ClusterConfig& config_;
   StripeOptions options_;
@@ -236,6 +239,7 @@ struct Stripe::Impl {
   std::vector<std::pair<NodeIndex, ExchangeMessage>> deferred_;
 
   Instant next_announce_{}, next_housekeeping_{}, next_sweep_{};
+  Instant next_rows_{INT64_MAX};  // when rows of unlogged partitions are due
   bool sweeping_ = false;
   PartitionId sweep_partition_{};
   uint64_t sweep_hash_ = 0;

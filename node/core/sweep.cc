@@ -39,6 +39,7 @@ void Stripe::Impl::sweep() {
     for (const auto& [hash, key] : keys) {
       auto object = store_.open(p.id, hash, key);
       if (!object.ok()) continue;
+      if (!forget_settled_resets(p, **object).ok()) continue;
       auto at = (*object)->expires_at();
       if (!at || *at + limits::kExpiryGraceMs > known.ms || *at + limits::kExpiryGraceMs > wall_.ms) continue;
       if (!store_.purge(**object).ok()) continue;
@@ -57,6 +58,42 @@ void Stripe::Impl::sweep() {
   }
   sweeping_ = false;
   next_sweep_ = now_.instant + options_.sweep_interval;
+}
+
+// A counter that was removed remembers what its reset saw until that can no longer matter.
+Status Stripe::Impl::forget_settled_resets(Partition& p, StoredObject& object) {
+  if (object.is_exploded() && object.visible()) return Status::Ok();  // done leaf by leaf when one is touched
+  std::vector<std::pair<std::string, crdt::Leaf>> changed;
+  RETURN_IF_ERROR(store_.for_each(object, "", [&](std::string_view path, const crdt::Leaf& leaf) {
+    if (leaf.resets.empty()) return true;
+    crdt::Leaf rest = leaf;
+    rest.forget_resets([&](const crdt::Dot& dot) { return p.settled(dot); });
+    if (rest.resets.size() != leaf.resets.size()) changed.emplace_back(path, std::move(rest));
+    return true;
+  }));
+  for (auto& [path, leaf] : changed) {
+    turn_dirty_ = true;
+    RETURN_IF_ERROR(store_.update(object, path, std::move(leaf)));
+  }
+  return Status::Ok();
+}
+
+void Stripe::Impl::write_unlogged_rows() {
+  next_rows_ = Instant{INT64_MAX};
+  for (auto& [id, p] : partitions_) {
+    if (!p.unlogged) continue;
+    p.unlogged = false;
+    p.row_dirty = turn_dirty_ = true;
+  }
+}
+
+// After an unclean stop of a partition without records, whose number of keys may be a second old.
+Status Stripe::Impl::count_keys(Partition& p) {
+  p.keys = 0;
+  return store_.for_each_key(p.id, 0, [&](uint64_t, std::string_view) {
+    ++p.keys;
+    return true;
+  });
 }
 
 // Drops the oldest records: when all replicas have their dots, or when the log is at its limit. A partition whose row
