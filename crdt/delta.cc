@@ -5,6 +5,27 @@
 
 namespace cartwheel::crdt {
 
+void encode(Encoder& out, const Chain& chain) {
+  out.varint(chain.seq);
+  out.varint(chain.start);
+  out.zigzag(chain.total);
+  out.varint(chain.base_seq);
+  if (chain.base_seq != 0) out.zigzag(chain.base);
+}
+
+Chain decode_chain(Decoder& in) {
+  Chain chain;
+  chain.seq = in.varint();
+  chain.start = in.varint();
+  chain.total = in.zigzag();
+  chain.base_seq = in.varint();
+  if (chain.base_seq != 0) chain.base = in.zigzag();
+  if (chain.start == 0 || chain.start > chain.seq) in.fail();
+  // A reset that saw the last increment too would have left nothing of the chain.
+  if (chain.base_seq != 0 && (chain.base_seq < chain.start || chain.base_seq >= chain.seq)) in.fail();
+  return chain;
+}
+
 namespace {
 
 constexpr uint8_t kPuts = 1, kIncrements = 2;
@@ -17,12 +38,7 @@ void encode_leaf_change(Encoder& out, const Change& c) {
   }
   out.varint(c.superseded.size());
   for (const Dot& dot : c.superseded) encode(out, dot);
-  if (c.increment) {
-    out.varint(c.increment->seq);
-    out.varint(c.increment->start);
-    out.zigzag(c.increment->total);
-    out.zigzag(c.increment->base);
-  }
+  if (c.increment) encode(out, *c.increment);
   out.varint(c.reset.size());
   for (const ObservedChain& o : c.reset) {
     encode(out, o.actor);
@@ -42,13 +58,8 @@ void decode_leaf_change(Decoder& in, Change& c) {
   }
   for (size_t n = in.count(13); n > 0 && in.ok(); --n) c.superseded.push_back(decode_dot(in));
   if (flags & kIncrements) {
-    Chain chain;
-    chain.seq = in.varint();
-    chain.start = in.varint();
-    chain.total = in.zigzag();
-    chain.base = in.zigzag();
-    if (chain.seq != c.dot.seq || chain.start == 0 || chain.start > chain.seq) in.fail();
-    c.increment = chain;
+    c.increment = decode_chain(in);
+    if (c.increment->seq != c.dot.seq) in.fail();
   }
   for (size_t n = in.count(15); n > 0 && in.ok(); --n) {
     ObservedChain o;

@@ -12,12 +12,20 @@
 
 namespace cartwheel::crdt {
 
-// One actor's increments of one leaf since `start`, cumulative; `base` is what resets took off.
+// One actor's increments of one leaf since `start`, cumulative. `base` is what resets took off: the total as the reset
+// that saw furthest had it. Totals go up and down, so it is `base_seq` that tells which of two bases saw more.
 struct Chain {
   uint64_t seq = 0;    // of the dot of the last increment
   uint64_t start = 0;  // of the dot of the first; a chain starts anew only after a reset of the old one
   int64_t total = 0;
   int64_t base = 0;
+  uint64_t base_seq = 0;  // of the dot of the last increment in `base`, 0 when nothing was reset
+  // A reset saw the increments up to `seen_seq`, `seen_total` in all.
+  void raise_base(uint64_t seen_seq, int64_t seen_total) {
+    if (seen_seq <= base_seq) return;
+    base_seq = seen_seq;
+    base = seen_total;
+  }
   friend bool operator==(const Chain&, const Chain&) = default;
 };
 
@@ -29,6 +37,10 @@ struct ObservedChain {
   int64_t total = 0;
   friend bool operator==(const ObservedChain&, const ObservedChain&) = default;
 };
+
+// Fails `in` unless start <= seq and base-seq is 0 or one of start … seq - 1.
+void encode(Encoder& out, const Chain& chain);
+Chain decode_chain(Decoder& in);
 
 struct Change {
   enum class Kind : uint8_t {
@@ -58,8 +70,9 @@ struct Delta {
 
   // delta = key:bytes time:u64 count:varint { change }
   // change = kind:u8 dot path:bytes ( leaf | range )
-  // leaf = flags:u8 [ time:varint value:bytes ] superseded:varint { dot } [ seq start total:zigzag base:zigzag ]
+  // leaf = flags:u8 [ time:varint value:bytes ] superseded:varint { dot } [ chain ]
   //        reset:varint { actor seq start total:zigzag }          flags: 1 puts, 2 increment
+  // chain = seq start total:zigzag base-seq:varint [ base:zigzag ], the base only if base-seq is not 0
   // range = clock
   void encode(Encoder& out) const;
   // Validates everything that later code relies on: paths, kinds, chain order, dots of one actor in ascending order.

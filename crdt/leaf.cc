@@ -64,12 +64,12 @@ void Leaf::put_chain(const Actor& actor, Chain chain) {
   if (have) {
     Chain other = mine->chain;
     if (other.seq > chain.seq) std::swap(other, chain);
-    if (other.start == chain.start) chain.base = std::max(chain.base, other.base);
+    if (other.start == chain.start) chain.raise_base(other.base_seq, other.base);
   }
   for (const Reset& reset : resets) {
     const ObservedChain* seen = seen_of(reset.seen, actor, chain.start);
     if (seen == nullptr) continue;
-    chain.base = std::max(chain.base, seen->total);
+    chain.raise_base(seen->seq, seen->total);
     if (seen->seq >= chain.seq) {  // the reset saw all of it
       if (have) chains.erase(mine);
       return;
@@ -93,7 +93,7 @@ void Leaf::remember_reset(const Dot& dot, const std::vector<ObservedChain>& seen
     if (mine->chain.seq <= o.seq) {
       chains.erase(mine);
     } else {
-      mine->chain.base = std::max(mine->chain.base, o.total);
+      mine->chain.raise_base(o.seq, o.total);
     }
   }
 }
@@ -150,10 +150,7 @@ void encode_content(Encoder& out, const Leaf& leaf) {
   out.varint(leaf.chains.size());
   for (const ActorChain& c : leaf.chains) {
     encode(out, c.actor);
-    out.varint(c.chain.seq);
-    out.varint(c.chain.start);
-    out.zigzag(c.chain.total);
-    out.zigzag(c.chain.base);
+    encode(out, c.chain);
   }
 }
 
@@ -187,11 +184,7 @@ Leaf Leaf::decode(Decoder& in) {
   for (size_t n = in.count(16); n > 0 && in.ok(); --n) {
     ActorChain c;
     c.actor = decode_actor(in);
-    c.chain.seq = in.varint();
-    c.chain.start = in.varint();
-    c.chain.total = in.zigzag();
-    c.chain.base = in.zigzag();
-    if (c.chain.start == 0 || c.chain.start > c.chain.seq) in.fail();
+    c.chain = decode_chain(in);
     if (!leaf.chains.empty() && !(leaf.chains.back().actor < c.actor)) in.fail();
     leaf.chains.push_back(c);
   }

@@ -74,7 +74,7 @@ struct Leaf {
   // Sum over all chains, saturated at the ends of 64 bits.
   int64_t count() const;
 
-  // leaf = entries:varint { dot time:varint value:bytes } chains:varint { actor seq start total:zigzag base:zigzag }
+  // leaf = entries:varint { dot time:varint value:bytes } chains:varint { actor chain }
   //        resets:varint { dot seen:varint { actor seq start total } }
   void encode(Encoder& out) const;
   static Leaf decode(Decoder& in);

@@ -69,6 +69,36 @@ TEST_F(Scenario, TwoResetsOfTheSameIncrementsTakeThemOffOnce) {
   expect_as_model();
 }
 
+// A reset saw −5 of a chain that a later increment had brought to +1: 6 of it is left, not 1.
+TEST_F(Scenario, ResetOfANegativeCountLeavesTheLaterIncrementExactly) {
+  twins.apply(1, twins.increment(0, "k", kText, -5));
+  Message later = twins.increment(0, "k", kText, 6);
+  Message reset = twins.reset(1, "k", kText);
+  twins.apply(0, reset);
+  EXPECT_EQ(twins.count(0, "k", kText), 6);
+  twins.apply(1, later);
+  EXPECT_EQ(twins.count(1, "k", kText), 6);
+  twins.apply(2, later);
+  EXPECT_EQ(twins.count(2, "k", kText), 1);
+  twins.apply(2, reset);
+  EXPECT_EQ(twins.count(2, "k", kText), 6);
+  expect_as_model();
+}
+
+// A second reset sees less of the chain than the first although the total was higher by then.
+TEST_F(Scenario, TheResetThatSawMostOfAChainDecidesNotTheHighestTotal) {
+  Message ten = twins.increment(0, "k", kText, 10);
+  twins.apply(1, ten);
+  twins.apply(2, ten);
+  twins.apply(2, twins.increment(0, "k", kText, -7));
+  Message saw_ten = twins.reset(1, "k", kText), saw_three = twins.reset(2, "k", kText);
+  twins.increment(0, "k", kText, 1);
+  twins.apply(0, saw_three);
+  twins.apply(0, saw_ten);
+  EXPECT_EQ(twins.count(0, "k", kText), 1);
+  expect_as_model();
+}
+
 // A sender that has a part of the state says so: the rest is not taken for removed.
 TEST_F(Scenario, AReplicaWithAPartOfTheStateRemovesNothingByMerging) {
   std::vector<Message> adds;
