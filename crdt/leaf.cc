@@ -9,9 +9,11 @@ namespace cartwheel::crdt {
 
 namespace {
 
+// What was seen of the chain that starts at `start`, or of a later one of the same actor: a chain starts anew only after
+// a reset of the old one, so to have seen the new one is to have seen all of the old one reset.
 const ObservedChain* seen_of(const std::vector<ObservedChain>& seen, const Actor& actor, uint64_t start) {
   for (const ObservedChain& o : seen) {
-    if (o.actor == actor && o.start == start) return &o;
+    if (o.actor == actor && o.start >= start) return &o;
   }
   return nullptr;
 }
@@ -89,7 +91,7 @@ void Leaf::remember_reset(const Dot& dot, const std::vector<ObservedChain>& seen
   }
   for (const ObservedChain& o : seen) {
     auto mine = find_chain(chains, o.actor);
-    if (mine == chains.end() || mine->actor != o.actor || mine->chain.start != o.start) continue;
+    if (mine == chains.end() || mine->actor != o.actor || mine->chain.start > o.start) continue;
     if (mine->chain.seq <= o.seq) {
       chains.erase(mine);
     } else {

@@ -99,6 +99,24 @@ TEST_F(Scenario, TheResetThatSawMostOfAChainDecidesNotTheHighestTotal) {
   expect_as_model();
 }
 
+// The chain that starts at the third increment says that the first was reset; a reset of it says so too. Without that a
+// replica which never gets the first reset would show the first chain for ever.
+TEST_F(Scenario, AResetOfAChainCoversTheChainsBeforeIt) {
+  Message old = twins.increment(0, "k", kText, 6);
+  twins.reset(0, "k", kText);  // never sent
+  Message anew = twins.increment(0, "k", kText, 4);
+  twins.apply(1, anew);
+  twins.apply(2, anew);
+  Message reset = twins.reset(1, "k", kText);
+  twins.apply(1, old);
+  EXPECT_EQ(twins.count(1, "k", kText), 0);
+  twins.apply(2, old);
+  twins.apply(2, reset);
+  EXPECT_EQ(twins.count(2, "k", kText), 0);
+  EXPECT_TRUE(twins.document(1).same_state(twins.document(2)));
+  expect_as_model();
+}
+
 // A sender that has a part of the state says so: the rest is not taken for removed.
 TEST_F(Scenario, AReplicaWithAPartOfTheStateRemovesNothingByMerging) {
   std::vector<Message> adds;
