@@ -165,10 +165,11 @@ DotSet DotSet::decode(Decoder& in) {
     uint64_t end = 0;
     for (size_t i = 0; i < count && in.ok(); ++i) {
       uint64_t gap = in.varint(), extra = in.varint();
-      // Intervals do not touch, so only the first may have no gap; and numbers stay far from the end of 64 bits.
-      if ((i > 0 && gap == 0) || gap > (uint64_t{1} << 62) || extra > (uint64_t{1} << 62) || end > (uint64_t{1} << 62)) in.fail();
+      // Intervals do not touch, so only the first may have no gap. The sum cannot overflow: each part is below 2^62 + 2.
+      if ((i > 0 && gap == 0) || gap > kMaxSeq || extra > kMaxSeq) in.fail();
       uint64_t first = end + gap + 1;
       end = first + extra;
+      if (end > kMaxSeq) in.fail();
       row.intervals.push_back({first, end});
     }
     if (in.ok()) set.rows_.push_back(std::move(row));

@@ -21,9 +21,12 @@ struct Actor {
 
 struct Dot {
   Actor actor;
-  uint64_t seq = 0;  // from 1
+  uint64_t seq = 0;  // from 1 to kMaxSeq
   friend auto operator<=>(const Dot&, const Dot&) = default;
 };
+
+// Far from the end of 64 bits, so that sums of numbers stay numbers; nobody counts so far, and more does not decode.
+inline constexpr uint64_t kMaxSeq = uint64_t{1} << 62;
 
 // actor = node:u32 epoch:u64; dot = actor seq:varint
 inline void encode(Encoder& out, const Actor& a) {
@@ -41,7 +44,7 @@ inline void encode(Encoder& out, const Dot& d) {
 inline Dot decode_dot(Decoder& in) {
   Actor actor = decode_actor(in);
   Dot dot{actor, in.varint()};
-  if (dot.seq == 0) in.fail();
+  if (dot.seq == 0 || dot.seq > kMaxSeq) in.fail();
   return dot;
 }
 
