@@ -29,6 +29,7 @@ class Twins {
   size_t size() const { return replicas_.size(); }
   Replica& operator[](size_t r) { return replicas_[r]; }
   const Document& document(size_t r) const { return replicas_[r].document; }
+  bool seen(size_t r, const Message& message) const { return replicas_[r].seen[message.events[0]]; }
   const History& history() const { return history_; }
 
   // Writes at replica `r`.
