@@ -1,5 +1,6 @@
 #include "crdt/document.h"
 
+#include "base/limits.h"
 #include "base/planted.h"
 #include "crdt/types.h"
 
@@ -168,13 +169,9 @@ void Document::merge(const Document& other) {
     if (gained.contains(dot)) log_[dot] = entry;
   }
   causal_.unite(other.causal_);
-  for (const auto& row : gained.rows()) {
-    for (const auto& interval : row.intervals) {
-      for (uint64_t seq = interval.first; seq <= interval.last; ++seq) {
-        if (Dot dot{row.actor, seq}; !log_.contains(dot)) floor_.add(dot);
-      }
-    }
-  }
+  DotSet logged;
+  for (const auto& [dot, entry] : log_) logged.add(dot);
+  floor_.merge(gained.minus(logged));
 }
 
 void Document::truncate(const DotSet& stable) {
@@ -235,17 +232,25 @@ Result<Document> Document::decode(std::string_view bytes) {
   Decoder in(bytes);
   Document d(decode_actor(in));
   d.next_seq_ = in.varint();
+  if (d.next_seq_ == 0 || d.next_seq_ > kMaxSeq) in.fail();
   d.causal_ = Causal::decode(in);
   d.floor_ = DotSet::decode(in);
   for (size_t n = in.count(2); n > 0 && in.ok(); --n) {
     std::string key(in.bytes());
-    d.objects_[key] = Object::decode(in);
+    if (key.size() > limits::kKeyBytes || (!d.objects_.empty() && !(d.objects_.rbegin()->first < key))) in.fail();
+    Object object = Object::decode(in);
+    if (object.empty()) in.fail();
+    d.objects_.emplace_hint(d.objects_.end(), std::move(key), std::move(object));
   }
   for (size_t n = in.count(16); n > 0 && in.ok(); --n) {
     Dot dot = decode_dot(in);
+    if (!d.log_.empty() && !(d.log_.rbegin()->first < dot)) in.fail();
     LogEntry entry{std::string(in.bytes()), std::string(in.bytes()), {}};
-    if (in.u8() == 1) entry.range = Clock::decode(in);
-    d.log_[dot] = std::move(entry);
+    uint8_t is_range = in.u8();
+    bool valid_path = is_range == 1 ? valid_prefix(entry.path) : valid_leaf_path(entry.path);
+    if (is_range > 1 || !valid_path || entry.key.size() > limits::kKeyBytes) in.fail();
+    if (is_range == 1) entry.range = Clock::decode(in);
+    d.log_.emplace_hint(d.log_.end(), dot, std::move(entry));
   }
   if (!in.done()) return Status::Corruption("a document that does not decode");
   return d;
