@@ -8,7 +8,7 @@ namespace {
 template <typename Rows>
 auto find_row(Rows& rows, std::string_view path) {
   return std::lower_bound(rows.begin(), rows.end(), path,
-                          [](const Object::Row& row, std::string_view p) { return row.first < p; });
+                          [](const Object::Row& row, std::string_view p) { return row.first.compare(p) < 0; });
 }
 }  // namespace
 
