@@ -13,7 +13,9 @@ namespace {
 using Model = std::set<Dot>;
 
 // Few actors and low numbers, so that intervals meet, touch and split.
-Dot dot_of(int n) { return {{static_cast<uint32_t>(n / 24 % 3), 7}, static_cast<uint64_t>(n % 24 + 1)}; }
+Dot dot_of(int n) {
+  return {{static_cast<uint32_t>(n / 24 % 3), 7}, static_cast<uint64_t>(n % 24 + 1)};
+}
 
 rc::Gen<std::vector<Dot>> dots() {
   return rc::gen::container<std::vector<Dot>>(rc::gen::map(rc::gen::inRange(0, 72), dot_of));

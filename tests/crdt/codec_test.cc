@@ -29,10 +29,18 @@ void damage(std::string& bytes) {
   for (int n = *rc::gen::inRange(1, 4); n > 0 && !bytes.empty(); --n) {
     size_t at = *rc::gen::inRange<size_t>(0, bytes.size());
     switch (*rc::gen::inRange(0, 4)) {
-      case 0: bytes[at] = static_cast<char>(bytes[at] ^ (1 << *rc::gen::inRange(0, 8))); break;
-      case 1: bytes[at] = static_cast<char>(*rc::gen::element(0, 1, 0x7f, 0x80, 0xff)); break;
-      case 2: bytes.erase(at, 1); break;
-      default: bytes.insert(at, 1, *rc::gen::arbitrary<char>()); break;
+      case 0:
+        bytes[at] = static_cast<char>(bytes[at] ^ (1 << *rc::gen::inRange(0, 8)));
+        break;
+      case 1:
+        bytes[at] = static_cast<char>(*rc::gen::element(0, 1, 0x7f, 0x80, 0xff));
+        break;
+      case 2:
+        bytes.erase(at, 1);
+        break;
+      default:
+        bytes.insert(at, 1, *rc::gen::arbitrary<char>());
+        break;
     }
   }
 }
@@ -106,7 +114,9 @@ RC_GTEST_PROP(Codec, DamagedDeltasLeaveAStateThatCanBeStored, ()) {
   RC_ASSERT(*decoded == s.replicas[0]);
 }
 
-std::string delta_bytes(const Change& change) { return bytes_of(Delta{"k", {}, {change}}); }
+std::string delta_bytes(const Change& change) {
+  return bytes_of(Delta{"k", {}, {change}});
+}
 
 Change valid_change() {
   Change c;

@@ -1,7 +1,7 @@
 // Every history of small scope: all sequences of four writes of a small alphabet at two or three replicas,
-// each writer having seen any subset of what was written before; then all orders in which the rest can be delivered, once
-// and twice, and all orders of merges. Replicas are compared with the naive model at every step. What the model does not
-// find in a small scope it would have to find in a large one.
+// each writer having seen any subset of what was written before; then all orders in which the rest can be delivered,
+// once and twice, and all orders of merges. Replicas are compared with the naive model at every step. What the model
+// does not find in a small scope it would have to find in a large one.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -127,12 +127,24 @@ std::vector<Write> string_writes() {
           [](Twins& t, size_t r) { return t.clear(r, "k", ""); }};
 }
 
-TEST(ExhaustiveSet, ThreeReplicasFourWrites) { Exhaustive(set_writes(), 3, 4).run(); }
-TEST(ExhaustiveSet, TwoReplicasFourWrites) { Exhaustive(set_writes(), 2, 4).run(); }
-TEST(ExhaustiveCounter, ThreeReplicasFourWrites) { Exhaustive(counter_writes(), 3, 4).run(); }
-TEST(ExhaustiveCounter, TwoReplicasFourWrites) { Exhaustive(counter_writes(), 2, 4).run(); }
-TEST(ExhaustiveString, ThreeReplicasFourWrites) { Exhaustive(string_writes(), 3, 4).run(); }
-TEST(ExhaustiveString, TwoReplicasFourWrites) { Exhaustive(string_writes(), 2, 4).run(); }
+TEST(ExhaustiveSet, ThreeReplicasFourWrites) {
+  Exhaustive(set_writes(), 3, 4).run();
+}
+TEST(ExhaustiveSet, TwoReplicasFourWrites) {
+  Exhaustive(set_writes(), 2, 4).run();
+}
+TEST(ExhaustiveCounter, ThreeReplicasFourWrites) {
+  Exhaustive(counter_writes(), 3, 4).run();
+}
+TEST(ExhaustiveCounter, TwoReplicasFourWrites) {
+  Exhaustive(counter_writes(), 2, 4).run();
+}
+TEST(ExhaustiveString, ThreeReplicasFourWrites) {
+  Exhaustive(string_writes(), 3, 4).run();
+}
+TEST(ExhaustiveString, TwoReplicasFourWrites) {
+  Exhaustive(string_writes(), 2, 4).run();
+}
 
 }  // namespace
 }  // namespace cartwheel::crdt::model

@@ -11,7 +11,9 @@
 
 namespace cartwheel::crdt {
 
-std::ostream& operator<<(std::ostream& out, const TypeUnderTest& type) { return out << type.name; }
+std::ostream& operator<<(std::ostream& out, const TypeUnderTest& type) {
+  return out << type.name;
+}
 
 namespace {
 
@@ -54,7 +56,9 @@ Document merged(Document a, const Document& b) {
   return a;
 }
 
-Document fresh() { return Document({9, 1}); }
+Document fresh() {
+  return Document({9, 1});
+}
 
 class Laws : public ::testing::TestWithParam<TypeUnderTest> {
  protected:

@@ -1,5 +1,5 @@
-// The model of partition clocks in C++: many seeded runs against the naive model that keeps every event. A failure names
-// its seed; CARTWHEEL_SEED=N runs that seed alone, CARTWHEEL_SEEDS=N runs so many instead of the usual number.
+// The model of partition clocks in C++: many seeded runs against the naive model that keeps every event. A failure
+// names its seed; CARTWHEEL_SEED=N runs that seed alone, CARTWHEEL_SEEDS=N runs so many instead of the usual number.
 #include <gtest/gtest.h>
 
 #include <cstdlib>

@@ -1,13 +1,14 @@
-// Every deliberate defect of crdt/ and of the model's harness is found, within a bounded number of seeds or by a scenario
-// aimed at it; with none on, the same program passes. Prints a catalogue of what found what.
+// Every deliberate defect of crdt/ and of the model's harness is found, within a bounded number of seeds or by a
+// scenario aimed at it; with none on, the same program passes. Prints a catalogue of what found what.
 //
 // Built with CARTWHEEL_PLANTED_BUGS only (preset `planted`).
+#include "base/planted.h"
+
 #include <gtest/gtest.h>
 
 #include <cstdio>
 #include <ostream>
 
-#include "base/planted.h"
 #include "tests/crdt/model/forgetting.h"
 #include "tests/crdt/model/twins.h"
 #include "tests/crdt/model/world.h"
@@ -20,7 +21,9 @@ struct Planted {
   const char* name;
   uint64_t seeds;  // within so many one must fail; about ten times what was needed when the bug was planted
 };
-std::ostream& operator<<(std::ostream& out, const Planted& planted) { return out << planted.name; }
+std::ostream& operator<<(std::ostream& out, const Planted& planted) {
+  return out << planted.name;
+}
 
 class PlantedBug : public ::testing::TestWithParam<Planted> {
  protected:
@@ -31,28 +34,28 @@ TEST_P(PlantedBug, IsFoundByTheModel) {
   g_planted_bug = GetParam().bug;
   for (uint64_t seed = 0; seed < GetParam().seeds; ++seed) {
     if (auto why = run_seed(seed)) {
-      std::printf("%-24s found after %4llu seeds: %s\n", GetParam().name, static_cast<unsigned long long>(seed + 1), why->c_str());
+      std::printf("%-24s found after %4llu seeds: %s\n", GetParam().name, static_cast<unsigned long long>(seed + 1),
+                  why->c_str());
       return;
     }
   }
   ADD_FAILURE() << GetParam().name << " is not found in " << GetParam().seeds << " seeds";
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Catalogue, PlantedBug,
-    ::testing::Values(Planted{Bug::kUnionWithoutFloorCheck, "UnionWithoutFloorCheck", 3000},
-                      Planted{Bug::kRangeForgotten, "RangeForgotten", 3000},
-                      Planted{Bug::kReuseDot, "ReuseDot", 3000},
-                      Planted{Bug::kVoidForgotten, "VoidForgotten", 3000},
-                      Planted{Bug::kVoidCountsAsSeen, "VoidCountsAsSeen", 3000},
-                      Planted{Bug::kVoidNotInherited, "VoidNotInherited", 3000},
-                      Planted{Bug::kRemoveWithoutDot, "RemoveWithoutDot", 3000},
-                      Planted{Bug::kResetForgotten, "ResetForgotten", 3000},
-                      Planted{Bug::kOneRound, "OneRound", 20000},
-                      Planted{Bug::kBothSidesKeep, "BothSidesKeep", 3000},
-                      Planted{Bug::kLwwByArrival, "LwwByArrival", 3000},
-                      Planted{Bug::kPendingRangeNotApplied, "PendingRangeNotApplied", 3000}),
-    [](const auto& planted) { return std::string(planted.param.name); });
+INSTANTIATE_TEST_SUITE_P(Catalogue, PlantedBug,
+                         ::testing::Values(Planted{Bug::kUnionWithoutFloorCheck, "UnionWithoutFloorCheck", 3000},
+                                           Planted{Bug::kRangeForgotten, "RangeForgotten", 3000},
+                                           Planted{Bug::kReuseDot, "ReuseDot", 3000},
+                                           Planted{Bug::kVoidForgotten, "VoidForgotten", 3000},
+                                           Planted{Bug::kVoidCountsAsSeen, "VoidCountsAsSeen", 3000},
+                                           Planted{Bug::kVoidNotInherited, "VoidNotInherited", 3000},
+                                           Planted{Bug::kRemoveWithoutDot, "RemoveWithoutDot", 3000},
+                                           Planted{Bug::kResetForgotten, "ResetForgotten", 3000},
+                                           Planted{Bug::kOneRound, "OneRound", 20000},
+                                           Planted{Bug::kBothSidesKeep, "BothSidesKeep", 3000},
+                                           Planted{Bug::kLwwByArrival, "LwwByArrival", 3000},
+                                           Planted{Bug::kPendingRangeNotApplied, "PendingRangeNotApplied", 3000}),
+                         [](const auto& planted) { return std::string(planted.param.name); });
 
 TEST(NoPlantedBug, TheSameSeedsPass) {
   ASSERT_EQ(g_planted_bug, Bug::kNone);

@@ -228,7 +228,8 @@ TEST_F(Forgetful, AResetIsRememberedUntilWhatItSawHasArrivedEverywhere) {
   expect_as_model();
 }
 
-// The writer's first increment is on its way, its second was reset, and the writer died with both: no clock has the first.
+// The writer's first increment is on its way, its second was reset, and the writer died with both: no clock has the
+// first.
 TEST_F(Forgetful, ADeltaOfADeadEpochIsFencedBeforeTheResetThatCoversItIsForgotten) {
   Message first = twins.increment(0, "k", kText, 5), second = twins.increment(0, "k", kText, 4);
   twins.apply(1, second);

@@ -1,5 +1,5 @@
-// Sessions: small random histories for property tests, interpreted from plain numbers so that RapidCheck can shrink them.
-// Three replicas write, exchange and apply; what is left is their documents and all deltas.
+// Sessions: small random histories for property tests, interpreted from plain numbers so that RapidCheck can shrink
+// them. Three replicas write, exchange and apply; what is left is their documents and all deltas.
 #pragma once
 
 #include <array>
@@ -24,8 +24,8 @@ inline std::vector<TypeUnderTest> types_under_test() {
   std::string text = path_step(Tag::kString), x = path_step(Tag::kElement, "x"), y = path_step(Tag::kElement, "y");
   std::string enable = path_step(Tag::kFlagEnableWins), disable = path_step(Tag::kFlagDisableWins);
   std::string a = path_step(Tag::kField, "a"), b = path_step(Tag::kField, "b"), c = path_step(Tag::kField, "c");
-  std::vector<std::string> nested = {a + text,     a + x,           a + b + text,       a + b + enable,
-                                     a + b + c + y, a + b + c + text, b + c + a + disable, c + text};
+  std::vector<std::string> nested = {
+      a + text, a + x, a + b + text, a + b + enable, a + b + c + y, a + b + c + text, b + c + a + disable, c + text};
   std::vector<std::string> whole = {text, x, enable, disable, path_step(Tag::kExpiry), a + b + text};
   return {{"Register", {text}, {}},
           {"Counter", {text}, {}},
@@ -59,9 +59,12 @@ inline Delta write(Document& d, const TypeUnderTest& type, uint8_t what, uint8_t
       if (name == "Counter" || (name != "Register" && what % 2)) return d.increment(key, path, arg % 19 - 9);
       return d.assign(key, path, kValues[arg % 4], Hlc{static_cast<uint64_t>(1 + what % 3)});
     case Tag::kFlagEnableWins:
-    case Tag::kFlagDisableWins: return d.flag(key, path, what % 2);
-    case Tag::kExpiry: return d.expire(key, what % 5 == 0 ? std::nullopt : std::optional<int64_t>(what * 10));
-    default: return d.add(key, path);
+    case Tag::kFlagDisableWins:
+      return d.flag(key, path, what % 2);
+    case Tag::kExpiry:
+      return d.expire(key, what % 5 == 0 ? std::nullopt : std::optional<int64_t>(what * 10));
+    default:
+      return d.add(key, path);
   }
 }
 

@@ -1,5 +1,5 @@
-// Clocks come from peers: two sets are read, one behind the other; each has one encoding, and the operations on them keep
-// what sets promise.
+// Clocks come from peers: two sets are read, one behind the other; each has one encoding, and the operations on them
+// keep what sets promise.
 #include <cstdint>
 #include <string_view>
 

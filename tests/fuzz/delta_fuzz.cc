@@ -1,5 +1,5 @@
-// Deltas come from peers: whatever decodes encodes to the same bytes, is applied without harm, and leaves a document that
-// can be stored.
+// Deltas come from peers: whatever decodes encodes to the same bytes, is applied without harm, and leaves a document
+// that can be stored.
 #include <cstdint>
 #include <string_view>
 

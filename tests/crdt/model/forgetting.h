@@ -2,7 +2,8 @@
 //
 // 1. A reset that every replica has is marked with all that any of them has seen at that moment. A replica whose clock
 //    covers the mark has everything that the reset observed and that could still have been on its way, and forgets it.
-// 2. That argument needs the writers: what a living writer sent is in its own clock, but what a dead one sent and lost may
+// 2. That argument needs the writers: what a living writer sent is in its own clock, but what a dead one sent and lost
+// may
 //    be in nobody's. So a round fences the epochs that are over: from then on their deltas are refused, and their dots
 //    come by exchange only. A dot of a fenced epoch that no replica has is gone, and marks do not wait for it.
 //

@@ -205,14 +205,25 @@ std::string History::view(const Seen& seen, const std::string& key, const std::s
   std::string value;
   switch (last_tag(path)) {
     case Tag::kString:
-      if (winner == nullptr) value = std::to_string(count);
-      else if (open.any() && is_number(winner->value)) value = std::to_string(std::stoll(winner->value) + count);
-      else value = winner->value;
+      if (winner == nullptr)
+        value = std::to_string(count);
+      else if (open.any() && is_number(winner->value))
+        value = std::to_string(std::stoll(winner->value) + count);
+      else
+        value = winner->value;
       break;
-    case Tag::kFlagEnableWins: value = any_on ? "on" : "off"; break;
-    case Tag::kFlagDisableWins: value = any_on && !any_off ? "on" : "off"; break;
-    case Tag::kExpiry: value = dots.empty() || never ? "never" : std::to_string(expiry); break;
-    default: value = "in"; break;
+    case Tag::kFlagEnableWins:
+      value = any_on ? "on" : "off";
+      break;
+    case Tag::kFlagDisableWins:
+      value = any_on && !any_off ? "on" : "off";
+      break;
+    case Tag::kExpiry:
+      value = dots.empty() || never ? "never" : std::to_string(expiry);
+      break;
+    default:
+      value = "in";
+      break;
   }
   return text_of(dots, open.any(), count, value);
 }
@@ -224,15 +235,21 @@ std::string History::view(const Document& document, const std::string& key, cons
   for (const Entry& e : leaf->entries) dots.push_back(e.dot);
   std::string value;
   switch (Tag tag = last_tag(path)) {
-    case Tag::kString: value = string_value(*leaf).value_or("nothing"); break;
+    case Tag::kString:
+      value = string_value(*leaf).value_or("nothing");
+      break;
     case Tag::kFlagEnableWins:
-    case Tag::kFlagDisableWins: value = flag_value(tag, *leaf) ? "on" : "off"; break;
+    case Tag::kFlagDisableWins:
+      value = flag_value(tag, *leaf) ? "on" : "off";
+      break;
     case Tag::kExpiry: {
       auto at = expiry_ms(leaf);
       value = at ? std::to_string(*at) : "never";
       break;
     }
-    default: value = "in"; break;
+    default:
+      value = "in";
+      break;
   }
   return text_of(dots, !leaf->chains.empty(), leaf->count(), value);
 }

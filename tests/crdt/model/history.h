@@ -2,9 +2,10 @@
 // what its writer saw; what a replica must show is then a question about sets of events. Nothing here uses the clocks,
 // leaves or joins of crdt/: only dots as names, paths, and the tie rule as the documents state it.
 //
-// A put shows while no event that the replica has seen superseded it. Increments of one actor at one path are cumulative
-// while they form a chain: whoever has seen a later one has seen the earlier ones too, what a writer knew to be taken off
-// of its chain stays taken off with its next increment, and a reset takes off every increment of the chains it saw.
+// A put shows while no event that the replica has seen superseded it. Increments of one actor at one path are
+// cumulative while they form a chain: whoever has seen a later one has seen the earlier ones too, what a writer knew to
+// be taken off of its chain stays taken off with its next increment, and a reset takes off every increment of the
+// chains it saw.
 #pragma once
 
 #include <bitset>
@@ -48,8 +49,8 @@ class History {
   // The paths under `prefix` that have a counter to reset, ascending.
   std::vector<std::string> counters(const Seen& seen, const std::string& key, const std::string& prefix) const;
 
-  // What a replica that has seen `seen` must show at (key, path), as text: dots of the puts, the count, and the value as
-  // the type of the path reads it. Empty when nothing shows.
+  // What a replica that has seen `seen` must show at (key, path), as text: dots of the puts, the count, and the value
+  // as the type of the path reads it. Empty when nothing shows.
   std::string view(const Seen& seen, const std::string& key, const std::string& path) const;
   // The same, read from a document by the functions of crdt/types.h.
   static std::string view(const Document& document, const std::string& key, const std::string& path);

@@ -23,7 +23,8 @@ std::string readable(const std::string& path) {
 void Twins::tell(const char* what, size_t r, const Message& message) const {
   if (!trace) return;
   for (const Change& c : message.delta.changes) {
-    std::string line = std::to_string(r) + " " + what + " " + to_string(c.dot) + " " + message.delta.key + readable(c.path);
+    std::string line =
+        std::to_string(r) + " " + what + " " + to_string(c.dot) + " " + message.delta.key + readable(c.path);
     if (c.kind == Change::Kind::kRange) line += " range";
     if (c.puts) line += " puts \"" + c.value + "\" at " + std::to_string(c.time.value);
     for (const Dot& dot : c.superseded) line += " supersedes " + to_string(dot);
@@ -31,7 +32,8 @@ void Twins::tell(const char* what, size_t r, const Message& message) const {
       line += " chain from " + std::to_string(c.increment->start) + " total " + std::to_string(c.increment->total) +
               " base " + std::to_string(c.increment->base);
     }
-    for (const ObservedChain& o : c.reset) line += " resets " + to_string({o.actor, o.seq}) + " total " + std::to_string(o.total);
+    for (const ObservedChain& o : c.reset)
+      line += " resets " + to_string({o.actor, o.seq}) + " total " + std::to_string(o.total);
     trace(line);
   }
 }
@@ -99,8 +101,9 @@ Message Twins::clear(size_t r, const std::string& key, const std::string& prefix
   std::vector<std::string> reset;
   for (size_t i = 1; i < d.changes.size(); ++i) reset.push_back(d.changes[i].path);
   Message message = sent(r, std::move(d), std::move(events));
-  if (reset != counters) clear_mismatch_ = "a clear resets " + std::to_string(reset.size()) + " counters where " +
-                                           std::to_string(counters.size()) + " show";
+  if (reset != counters)
+    clear_mismatch_ = "a clear resets " + std::to_string(reset.size()) + " counters where " +
+                      std::to_string(counters.size()) + " show";
   return message;
 }
 
@@ -135,7 +138,8 @@ int64_t Twins::count(size_t r, const std::string& key, const std::string& path) 
 std::optional<std::string> Twins::check_place(size_t r, const std::string& key, const std::string& path) const {
   std::string have = view(r, key, path), want = history_.view(replicas_[r].seen, key, path);
   if (have == want) return {};
-  return "replica " + std::to_string(r) + " at " + key + readable(path) + ": has \"" + have + "\", the model \"" + want + "\"";
+  return "replica " + std::to_string(r) + " at " + key + readable(path) + ": has \"" + have + "\", the model \"" +
+         want + "\"";
 }
 
 std::optional<std::string> Twins::check_clock(size_t r) const {

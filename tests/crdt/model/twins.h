@@ -1,6 +1,6 @@
-// Twins: replicas of one partition, each a Document beside the set of events it has seen. Every step is done to both, so
-// that at any moment a replica can be compared with what the naive model says for exactly those events. The base of the
-// seeded model, of the exhaustive search and of the named scenarios.
+// Twins: replicas of one partition, each a Document beside the set of events it has seen. Every step is done to both,
+// so that at any moment a replica can be compared with what the naive model says for exactly those events. The base of
+// the seeded model, of the exhaustive search and of the named scenarios.
 #pragma once
 
 #include <functional>

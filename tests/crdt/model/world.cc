@@ -13,7 +13,9 @@ namespace cartwheel::crdt::model {
 
 namespace {
 
-std::string field(const std::string& name, const std::string& rest) { return path_step(Tag::kField, name) + rest; }
+std::string field(const std::string& name, const std::string& rest) {
+  return path_step(Tag::kField, name) + rest;
+}
 
 std::vector<std::string> all_paths() {
   std::string text = path_step(Tag::kString);
@@ -36,7 +38,11 @@ std::vector<std::string> all_paths() {
 }
 
 std::vector<std::string> all_prefixes() {
-  return {"", field("a", ""), field("a", field("b", "")), field("a", field("b", field("c", ""))), field("ab", ""),
+  return {"",
+          field("a", ""),
+          field("a", field("b", "")),
+          field("a", field("b", field("c", ""))),
+          field("ab", ""),
           path_step(Tag::kElement, "x")};
 }
 
@@ -47,9 +53,9 @@ struct InFlight {
 
 class World {
  public:
-  explicit World(uint64_t seed)
-      : rng_(seed), twins_(static_cast<int>(2 + rng_.below(4))), epochs_(twins_.size(), 1) {
-    if (std::getenv("CARTWHEEL_TRACE") != nullptr) twins_.trace = [](const std::string& line) { std::puts(line.c_str()); };
+  explicit World(uint64_t seed) : rng_(seed), twins_(static_cast<int>(2 + rng_.below(4))), epochs_(twins_.size(), 1) {
+    if (std::getenv("CARTWHEEL_TRACE") != nullptr)
+      twins_.trace = [](const std::string& line) { std::puts(line.c_str()); };
     // Every seed has its own mix (swarm): few places make contention, many make width.
     loss_ = pick({0.0, 0.1, 0.5, 0.9});
     crash_ = pick({0.0, 0.0, 0.01, 0.05});
@@ -103,8 +109,10 @@ class World {
       if (!twins_.catch_up(r, q) && rng_.chance(0.5)) twins_.merge(r, q);
       return twins_.check(r);
     } else if (x < 0.88) {
-      if (rng_.chance(0.5)) truncate();
-      else forget();
+      if (rng_.chance(0.5))
+        truncate();
+      else
+        forget();
     } else if (x < 0.88 + crash_) {
       crash(r);
     }
@@ -123,13 +131,16 @@ class World {
       case Tag::kString: {
         if (x < 0.75) return twins_.increment(r, k, path, static_cast<int64_t>(rng_.below(19)) - 9);
         static const char* const kValues[] = {"7", "-12", "text", ""};
-        return twins_.assign(r, k, path, kValues[rng_.below(4)], 1 + rng_.below(3));  // few times, so that ties are common
+        return twins_.assign(r, k, path, kValues[rng_.below(4)],
+                             1 + rng_.below(3));  // few times, so that ties are common
       }
       case Tag::kFlagEnableWins:
-      case Tag::kFlagDisableWins: return twins_.flag(r, k, path, rng_.chance(tag == Tag::kFlagEnableWins ? 0.4 : 0.6));
+      case Tag::kFlagDisableWins:
+        return twins_.flag(r, k, path, rng_.chance(tag == Tag::kFlagEnableWins ? 0.4 : 0.6));
       case Tag::kExpiry:
         return twins_.expire(r, k, rng_.chance(0.2) ? std::nullopt : std::optional<int64_t>(1 + rng_.below(1000)));
-      default: return twins_.add(r, k, path);
+      default:
+        return twins_.add(r, k, path);
     }
   }
 
@@ -197,7 +208,8 @@ class World {
     }
     for (size_t r = 0; r < twins_.size(); ++r) {
       if (auto why = twins_.check(r)) return "at rest: " + *why;
-      if (!twins_.document(r).same_state(twins_.document(0))) return "at rest: replicas 0 and " + std::to_string(r) + " differ";
+      if (!twins_.document(r).same_state(twins_.document(0)))
+        return "at rest: replicas 0 and " + std::to_string(r) + " differ";
       if (twins_[r].seen != twins_[0].seen) return "at rest: the model's replicas differ";
       const Causal& causal = twins_.document(r).causal();
       if (!only_gone(causal.voids)) return "at rest: a void is stuck";

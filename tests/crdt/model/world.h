@@ -1,7 +1,7 @@
 // World: one seeded run of the model of partition clocks: several replicas, random writes of every type, a wire that
-// loses, repeats, reorders and splits deltas, catch-up by dot log, full exchanges, truncation of the logs, forgetting of
-// resets in two rounds, crashes that lose the unsynced tail, wiped disks; then quiescence. Every replica is compared with
-// the naive model as it goes along and at the end.
+// loses, repeats, reorders and splits deltas, catch-up by dot log, full exchanges, truncation of the logs, forgetting
+// of resets in two rounds, crashes that lose the unsynced tail, wiped disks; then quiescence. Every replica is compared
+// with the naive model as it goes along and at the end.
 #pragma once
 
 #include <cstdint>
