@@ -33,6 +33,15 @@ void Stripe::Impl::replicate(Partition& p, std::string_view encoded, uint64_t ac
   }
 }
 
+// Whether the writer has begun another life since. It may have lost the write, and nobody's clock may have it: then things
+// that were forgotten because everybody had seen all there was would come back with it. If a replica has it, it
+// comes by catch-up.
+bool Stripe::Impl::is_of_closed_life(const crdt::Delta& delta) const {
+  const crdt::Actor& actor = delta.changes[0].dot.actor;
+  auto node = node_of_actor_.find(actor.node);
+  return node != node_of_actor_.end() && peers_[node->second].instance > actor.epoch;
+}
+
 void Stripe::Impl::on_write(NodeIndex from, const WriteMessage& m) {
   Partition* p = find(m.partition);
   Decoder in(m.delta);
@@ -41,6 +50,7 @@ void Stripe::Impl::on_write(NodeIndex from, const WriteMessage& m) {
     ++stats_.rejected_messages;
     return;
   }
+  if (is_of_closed_life(delta)) return;
   if (m.relay && !planted(Bug::kRelayDropsDelta)) {
     WriteMessage copy = m;
     copy.relay = false;

@@ -23,7 +23,10 @@ uint32_t node_id(const ClusterConfig& config, NodeIndex node) {
 Stripe::Impl::Impl(const ClusterConfig& config, StripeOptions options, storage::Engine& engine)
     : config_(config), options_(std::move(options)), engine_(engine), store_(engine, options_.cache_bytes), rng_(options_.seed) {
   my_region_ = config.region(config.nodes[options_.self].region);
-  for (const NodeInfo& node : config.nodes) node_region_.push_back(config.region(node.region));
+  for (NodeIndex n = 0; n < config.nodes.size(); ++n) {
+    node_region_.push_back(config.region(config.nodes[n].region));
+    node_of_actor_[node_id(config, n)] = n;
+  }
   peers_.resize(config.nodes.size());
   by_arc_.resize(config.keyspaces.size());
   for (uint16_t k = 0; k < config.keyspaces.size(); ++k) {

@@ -151,6 +151,7 @@ struct Stripe::Impl {
   void on_write(NodeIndex from, const WriteMessage& m);
   void on_write_ack(NodeIndex from, const WriteAckMessage& m);
   void count_ack(uint64_t id, NodeIndex from);
+  bool is_of_closed_life(const crdt::Delta& delta) const;
   void announce(NodeIndex to);
   void on_announce(NodeIndex from, AnnounceMessage m);
   void on_announce_ack(NodeIndex from, const AnnounceAckMessage& m);
@@ -201,6 +202,7 @@ struct Stripe::Impl {
   Identity identity_;
   size_t my_region_ = 0;
   std::vector<size_t> node_region_;
+  std::map<uint32_t, NodeIndex> node_of_actor_;
   StripeObserver* observer_ = nullptr;
 
   Now now_{};
