@@ -46,6 +46,13 @@ Status finish(const Texts& texts, Options& out) {
   const bool on_sets = first == OpKind::kSetAdd || first == OpKind::kSetRemove;
   out.shape.keys = texts.keys.value_or(on_sets ? 1 : 100'000);
   out.shape.value_size = texts.value_size.value_or(on_carts ? 64 : 1024);
+  if (out.protocol == "rpc") {
+    if (out.keyspace.empty()) return Status::InvalidArgument("--protocol rpc needs --keyspace NAME");
+    for (const Mix::Entry& entry : out.mix.entries) {
+      if (entry.kind == OpKind::kSetWait)
+        return Status::InvalidArgument("WAIT belongs to RESP: levels do this in the RPC");
+    }
+  }
   if (out.threads > out.clients) return Status::InvalidArgument("--threads is larger than --clients");
   if (out.requests && out.rate) return Status::InvalidArgument("--rate goes with --duration, not with --requests");
   if (out.rate && *out.rate / out.threads < 0.001) return Status::InvalidArgument("--rate is too low");
@@ -67,8 +74,11 @@ ParsedOptions parse_options(int argc, char** argv) {
       "cartwheel bench");
   app.add_option("--target", texts.targets, "server HOST:PORT; may be repeated, connections are spread over all")
       ->capture_default_str();
-  app.add_option("--protocol", out.protocol, "wire protocol")->check(CLI::IsMember({"resp"}))->capture_default_str();
-  app.add_option("--db", out.database, "database (keyspace number) to SELECT")->capture_default_str();
+  app.add_option("--protocol", out.protocol, "wire protocol")
+      ->check(CLI::IsMember({"resp", "rpc"}))
+      ->capture_default_str();
+  app.add_option("--db", out.database, "resp: database (keyspace number) to SELECT")->capture_default_str();
+  app.add_option("--keyspace", out.keyspace, "rpc: name of the keyspace");
   app.add_option("-c,--clients", out.clients, "connections")->check(CLI::Range(1, 100'000))->capture_default_str();
   app.add_option("-P,--pipeline", out.pipeline, "operations in flight per connection")
       ->check(CLI::Range(1, 100'000))

@@ -18,7 +18,8 @@ struct Target {
 struct Options {
   std::vector<Target> targets;  // at least one
   std::string protocol = "resp";
-  uint32_t database = 0;
+  uint32_t database = 0;  // resp
+  std::string keyspace;   // rpc
   unsigned clients = 50;
   unsigned pipeline = 1;
   unsigned threads = 1;

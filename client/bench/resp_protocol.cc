@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "client/bench/names.h"
 #include "client/bench/resp_reader.h"
 
 namespace cartwheel::bench {
@@ -25,14 +26,9 @@ void append_string(std::string_view text, std::string& out) {
   out.append("\r\n");
 }
 
-// `prefix` and the number with 12 digits, so that every key of a family has the same length.
 void append_name(std::string_view prefix, uint64_t number, std::string& out) {
-  constexpr size_t kDigits = 12;
-  char digits[kDigits];
-  for (size_t i = kDigits; i-- > 0; number /= 10) digits[i] = static_cast<char>('0' + number % 10);
-  append_header('$', prefix.size() + kDigits, out);
-  out.append(prefix);
-  out.append(digits, kDigits);
+  append_header('$', prefix.size() + kNameDigits, out);
+  append_name_bytes(prefix, number, out);
   out.append("\r\n");
 }
 
@@ -41,14 +37,6 @@ void append_value(const Values& values, uint64_t key, uint32_t size, std::string
   values.append(key, size, out);
   out.append("\r\n");
 }
-
-constexpr std::string_view kStringKey = "key:";
-constexpr std::string_view kCounterKey = "counter:";
-constexpr std::string_view kCartKey = "cart:";
-constexpr std::string_view kSetKey = "set:";
-constexpr std::string_view kLineField = "line";
-constexpr std::string_view kQuantityField = "qty:";  // apart from the lines, which hold text
-constexpr std::string_view kMember = "item";
 
 }  // namespace
 

@@ -10,6 +10,7 @@
 
 #include "client/bench/process_cpu.h"
 #include "client/bench/resp_protocol.h"
+#include "client/bench/rpc_protocol.h"
 #include "client/bench/worker.h"
 
 namespace cartwheel::bench {
@@ -31,7 +32,8 @@ Result<sockaddr_storage> resolve(const Target& target) {
 }
 
 std::unique_ptr<Protocol> make_protocol(const Options& options) {
-  return std::make_unique<RespProtocol>(options.database);  // the only one that options accept
+  if (options.protocol == "rpc") return std::make_unique<RpcProtocol>(options.keyspace);
+  return std::make_unique<RespProtocol>(options.database);
 }
 
 uint64_t to_ns(double seconds) {

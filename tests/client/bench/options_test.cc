@@ -44,6 +44,7 @@ TEST(Options, RefusesWhatItCannotDo) {
                                                        {"--requests", "1", "--rate", "5"},
                                                        {"--threads", "3", "--clients", "2"},
                                                        {"--keys", "0"},
+                                                       {"--protocol", "rpc"},
                                                        {"--unknown"},
                                                        {"--pid", "-3"}};
   for (const auto& words : wrong) {
@@ -51,6 +52,11 @@ TEST(Options, RefusesWhatItCannotDo) {
     EXPECT_FALSE(out.options) << words[0] << " " << words.back();
     EXPECT_NE(out.exit_code, 0) << words[0];
   }
+}
+
+TEST(Options, RpcNeedsAKeyspaceAndHasNoWait) {
+  EXPECT_TRUE(parsed({"--protocol", "rpc", "--keyspace", "carts", "--mix", "session"}).options);
+  EXPECT_FALSE(parsed({"--protocol", "rpc", "--keyspace", "carts", "--mix", "set-wait"}).options);
 }
 
 TEST(Options, HelpEndsWithoutAnError) {

@@ -13,7 +13,9 @@
 #include <thread>
 
 #include "base/check.h"
+#include "base/msgpack.h"
 #include "client/bench/runner.h"
+#include "node/runtime/frame.h"
 
 namespace cartwheel::bench {
 namespace {
@@ -44,10 +46,26 @@ std::optional<Words> take_request(std::string& bytes) {
   return words;
 }
 
-// Answers with what `answer` returns; an empty string closes the connection.
+// Takes what it understands off the front of the bytes and returns what to send; nullopt closes the connection.
+using Wire = std::function<std::optional<std::string>(std::string& bytes)>;
+
+// Answers each request with what `answer` returns; an empty string closes the connection.
+Wire resp(std::function<std::string(const Words&)> answer) {
+  return [answer = std::move(answer)](std::string& bytes) -> std::optional<std::string> {
+    std::string out;
+    while (auto request = take_request(bytes)) {
+      const std::string reply = answer(*request);
+      if (reply.empty()) return std::nullopt;
+      out += reply;
+    }
+    return out;
+  };
+}
+
 class FakeServer {
  public:
-  explicit FakeServer(std::function<std::string(const Words&)> answer) : answer_(std::move(answer)) {
+  explicit FakeServer(std::function<std::string(const Words&)> answer) : FakeServer(resp(std::move(answer))) {}
+  explicit FakeServer(Wire wire) : wire_(std::move(wire)) {
     listener_ = socket(AF_INET, SOCK_STREAM, 0);
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -89,16 +107,11 @@ class FakeServer {
     if (n <= 0) return false;
     std::string& bytes = clients_[fd];
     bytes.append(buffer, static_cast<size_t>(n));
-    std::string out;
-    while (auto request = take_request(bytes)) {
-      const std::string reply = answer_(*request);
-      if (reply.empty()) return false;
-      out += reply;
-    }
-    return send(fd, out.data(), out.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(out.size());
+    const auto out = wire_(bytes);
+    return out && send(fd, out->data(), out->size(), MSG_NOSIGNAL) == static_cast<ssize_t>(out->size());
   }
 
-  std::function<std::string(const Words&)> answer_;
+  Wire wire_;
   int listener_ = -1;
   int port_ = 0;
   int wake_[2] = {-1, -1};
@@ -243,6 +256,66 @@ TEST(BenchRun, OpenLoopSendsWhatTheScheduleHolds) {
   ASSERT_TRUE(outcome.ok());
   EXPECT_NEAR(static_cast<double>(outcome->stats.due), 400, 1);
   EXPECT_EQ(outcome->stats.latency.count(), outcome->stats.due);
+}
+
+// Holds what a read brought and answers it in reverse: errors to every tenth id, values of key 5 to the others.
+std::optional<std::string> reversed_rpc(std::string& bytes) {
+  node::FrameDecoder frames(1 << 20);
+  frames.feed(bytes);
+  std::vector<std::string> replies;
+  node::Frame frame;
+  while (frames.next(frame) == node::FrameDecoder::Outcome::kFrame) {
+    std::string out;
+    if (frame.kind == node::FrameKind::kHello) {
+      node::append_frame(out, node::FrameKind::kHello, 0, node::encode(node::Hello{.cluster = "c", .node = "n"}));
+      replies.push_back(out);
+      continue;
+    }
+    MsgReader in(frame.payload);
+    CHECK(in.array() == 6);
+    const uint64_t id = in.uint();
+    const bool fails = id % 10 == 0;
+    std::string payload;
+    MsgWriter writer(payload);
+    writer.array(4);
+    writer.uint(id);
+    writer.uint(static_cast<uint64_t>(fails ? Code::kOverloaded : Code::kOk));
+    if (fails) {
+      writer.str("later");
+      writer.nil();
+    } else {
+      std::string value;
+      Values().append(5, 100, value);
+      writer.nil();
+      writer.bin(value);
+    }
+    node::append_frame(out, node::FrameKind::kReply, 0, payload);
+    replies.push_back(out);
+  }
+  bytes = std::string(frames.rest());
+  std::string out;
+  for (size_t i = replies.size(); i-- > 0;) out += replies[i];
+  return out;
+}
+
+TEST(BenchRun, RpcRepliesOutOfOrderReachTheirOperations) {
+  FakeServer server{Wire(reversed_rpc)};
+  Options options = against({server.port()}, "get", 1000);
+  options.protocol = "rpc";
+  options.keyspace = "carts";
+  options.pipeline = 16;
+  options.verify = true;
+  options.shape.keys = 6;
+  options.shape.distribution.kind = Distribution::Kind::kSequential;
+  const auto outcome = run(options);
+  ASSERT_TRUE(outcome.ok());
+  EXPECT_FALSE(outcome->stopped_early);
+  EXPECT_EQ(outcome->stats.operations, 1000u);
+  const auto& errors = outcome->stats.errors.rows();
+  ASSERT_EQ(errors.size(), 1u);
+  EXPECT_EQ(errors.begin()->first, "overloaded");
+  EXPECT_EQ(errors.begin()->second.example, "overloaded later");
+  EXPECT_GT(outcome->stats.wrong_values, 600u);  // five keys of six
 }
 
 TEST(BenchRun, RefusesATargetThatDoesNotResolveAndAProcessThatDoesNotExist) {
