@@ -14,6 +14,11 @@ if(CARTWHEEL_SANITIZE)
   target_link_options(cartwheel_flags INTERFACE -fsanitize=${CARTWHEEL_SANITIZE})
 endif()
 
+if(CARTWHEEL_FUZZ)
+  # Coverage for the fuzzer's feedback in every library; the fuzz targets alone link its main.
+  target_compile_options(cartwheel_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
 # cartwheel_library(name SOURCES ... DEPS ...): a static library `cartwheel_<name>`, aliased cartwheel::<name>. DEPS are
 # the only things that it can include beside the standard library.
 function(cartwheel_library name)
