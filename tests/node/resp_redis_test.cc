@@ -17,19 +17,13 @@
 #include "node/fronts/resp/errors.h"
 #include "node/fronts/resp/session.h"
 #include "tests/node/model_backend.h"
-#include "tests/node/stripe_backend.h"
 #include "tests/node/real_redis.h"
 #include "tests/node/resp_text.h"
 
 namespace cartwheel::resp {
 namespace {
 
-// The same comparison for the model (is the door right?) and for a real stripe (is the core right?).
-#ifdef CARTWHEEL_OVER_STRIPE
-using TestedBackend = node::StripeBackend;
-#else
-using TestedBackend = node::ModelBackend;
-#endif
+using node::ModelBackend;
 using test::read_reply;
 using test::RealRedis;
 using test::RedisConnection;
@@ -121,7 +115,7 @@ class RespAgainstRedis : public testing::Test {
   }
 
   static RealRedis* redis_;
-  TestedBackend backend_;
+  ModelBackend backend_;
   std::unique_ptr<RedisConnection> real_;
   std::unique_ptr<RespSession> ours_;
 };

@@ -1,0 +1,174 @@
+#include "node/runtime/node.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <random>
+#include <thread>
+#include <utility>
+
+#include "node/runtime/data_dir.h"
+#include "node/runtime/doors.h"
+#include "node/runtime/log.h"
+#include "node/runtime/process_info.h"
+#include "storage/rocks/rocks_engine.h"
+
+namespace cartwheel::node {
+
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kFlushLimit{500};  // for replies that clients have not taken yet when the node stops
+constexpr milliseconds kFlushCheck{5};
+
+uint64_t random64() {
+  std::random_device device;
+  return uint64_t{device()} << 32 | device();
+}
+
+uint32_t shard_count(uint32_t wanted, uint32_t stripes) {
+  const uint32_t cores = std::max(1u, std::thread::hardware_concurrency());
+  return std::clamp(wanted == 0 ? cores : wanted, 1u, stripes);
+}
+
+// Runs `task` on the shard and waits for it.
+template <typename Task>
+auto on_shard(Shard& shard, Task task) {
+  auto promise = std::make_shared<std::promise<decltype(task())>>();
+  auto result = promise->get_future();
+  shard.post([promise, task = std::move(task)] { promise->set_value(task()); });
+  return result.get();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Node>> Node::start(NodeOptions options) {
+  std::unique_ptr<Node> node(new Node());
+  node->sockets_ = options.sockets;
+  NodeContext& context = node->context_;
+  context.config = std::move(options.config);
+  context.self = options.self;
+  context.data_dir = options.data_dir;
+  context.process = random64();
+  context.started = {static_cast<int64_t>(uv_hrtime() / 1000)};
+  RETURN_IF_ERROR(node->bind_doors(options));
+  const uint32_t shards = shard_count(options.shards, context.config.stripes);
+  for (uint32_t i = 0; i < shards; ++i) context.shards.push_back(std::make_unique<Shard>(context, i));
+  RETURN_IF_ERROR(node->open_stripes(options));
+  RETURN_IF_ERROR(node->open_doors());
+  for (auto& shard : context.shards) shard->begin();
+  return node;
+}
+
+Status Node::bind_doors(NodeOptions& options) {
+  const NodeInfo& info = context_.node();
+  const std::array<const Address*, 3> addresses = {&info.resp, &info.rpc, &info.http};
+  for (size_t door = 0; door < addresses.size(); ++door) {
+    if (options.sockets[door] < 0) {
+      if (addresses[door]->host.empty()) continue;
+      auto fd = bind_to(*addresses[door]);
+      if (!fd.ok()) return fd.status();
+      sockets_[door] = *fd;
+    }
+    context_.ports[door] = port_of(sockets_[door]);
+  }
+  return {};
+}
+
+Status Node::open_stripes(const NodeOptions& options) {
+  RETURN_IF_ERROR(check_data_dir(context_.data_dir, context_.config, context_.self));
+  storage::RocksOptions rocks;
+  rocks.memory = storage::RocksMemory::create(options.cache_bytes);
+  const uint64_t seed = random64();
+  const std::string boot_id = kernel_boot_id();
+  const size_t objects = std::min(limits::kCacheBytes, options.cache_bytes / context_.config.stripes);
+  const auto make = [this, rocks, seed, boot_id, objects](
+                        uint32_t stripe, StripeDriver::Send send) -> Result<std::unique_ptr<StripeDriver>> {
+    auto engine = storage::RocksEngine::open(context_.data_dir + "/stripe-" + std::to_string(stripe), rocks);
+    if (!engine.ok()) return engine.status();
+    StripeOptions stripe_options;
+    stripe_options.self = context_.self;
+    stripe_options.stripe = stripe;
+    stripe_options.seed = seed + stripe;
+    stripe_options.boot_id = boot_id;
+    stripe_options.cache_bytes = objects;
+    return std::make_unique<StripeDriver>(context_.config, std::move(stripe_options), std::move(engine).value(),
+                                          std::move(send));
+  };
+  std::vector<std::future<Status>> started;
+  for (auto& shard : context_.shards) started.push_back(shard->start(make));
+  Status status;
+  for (auto& result : started) {
+    const Status one = result.get();
+    if (status.ok()) status = one;
+  }
+  if (status.ok()) status = claim_data_dir(context_.data_dir, context_.config, context_.self);
+  return status;
+}
+
+Status Node::open_doors() {
+  return on_shard(*context_.shards[0], [this]() -> Status {
+    for (size_t door = 0; door < sockets_.size(); ++door) {
+      if (sockets_[door] < 0) continue;
+      acceptors_.push_back(
+          std::make_unique<Acceptor>(*context_.shards[0], static_cast<Door>(door), std::exchange(sockets_[door], -1)));
+      RETURN_IF_ERROR(acceptors_.back()->start());
+    }
+    return {};
+  });
+}
+
+Status Node::stop() {
+  if (std::exchange(stopped_, true)) return {};
+  context_.draining = true;
+  Shard& first = *context_.shards[0];
+  // HTTP stays, so that a load balancer reads "draining" rather than nothing. The other nodes' connections stay too:
+  // operations under way need them.
+  on_shard(first, [this] {
+    if (!acceptors_.empty()) acceptors_[0]->close();
+    return true;
+  });
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::microseconds(kDrainLimit.us);
+  std::vector<std::future<void>> drained;
+  for (auto& shard : context_.shards) drained.push_back(shard->drain());
+  for (auto& done : drained) {
+    if (done.wait_until(limit) != std::future_status::ready) {
+      logs::warning("stops with operations in flight: their clients do not learn the outcome");
+      break;
+    }
+  }
+  Status status;
+  std::vector<std::future<Status>> stopping;
+  for (auto& shard : context_.shards) stopping.push_back(shard->stop());
+  for (auto& done : stopping) {
+    const Status one = done.get();
+    if (status.ok()) status = one;
+  }
+  const auto flush_limit = std::chrono::steady_clock::now() + kFlushLimit;
+  while (std::chrono::steady_clock::now() < flush_limit) {
+    size_t unsent = 0;
+    for (auto& shard : context_.shards) unsent += shard->unsent().get();
+    if (unsent == 0) break;
+    std::this_thread::sleep_for(kFlushCheck);
+  }
+  return status;
+}
+
+Node::~Node() {
+  bool running = !context_.shards.empty() && !acceptors_.empty();
+  if (running) (void)stop();
+  if (running) {
+    on_shard(*context_.shards[0], [this] {
+      for (auto& acceptor : acceptors_) acceptor->close();
+      return true;
+    });
+  }
+  for (auto& shard : context_.shards) shard->finish();
+  for (int fd : sockets_) {
+    if (fd >= 0) ::close(fd);
+  }
+}
+
+}  // namespace cartwheel::node

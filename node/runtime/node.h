@@ -1,0 +1,56 @@
+// Node: one node of the cluster in this process: its shards, its doors and its data.
+//
+// Start:  sockets are bound, the stripes of all shards recover, then the doors open and the peers are connected.
+// Stop:   the RESP and RPC doors close and the node says that it drains; new requests are refused; at most kDrainLimit
+//         later each stripe writes and syncs its last turn; replies are given a moment to leave; all is closed.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "node/runtime/acceptor.h"
+#include "node/runtime/shard.h"
+
+namespace cartwheel::node {
+
+inline constexpr Duration kDrainLimit = Duration::seconds(5);
+
+struct NodeOptions {
+  ClusterConfig config;  // REQUIRES: finish(config) was ok
+  NodeIndex self = 0;
+  std::string data_dir;
+  uint32_t shards = 0;            // 0: one per core; never more than stripes
+  size_t cache_bytes = 64 << 20;  // of blocks; decoded objects have a budget of the same size
+  // Bound sockets to listen on instead of the addresses of the cluster file, by Door; -1: bind. The node owns them.
+  std::array<int, 3> sockets{-1, -1, -1};
+};
+
+class Node {
+ public:
+  // Errors name what is in the way: an address in use, a data directory that is open, damaged or of another node.
+  static Result<std::unique_ptr<Node>> start(NodeOptions options);
+  ~Node();  // stops
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+
+  // Returns when everything is closed. kIo when the last turn of a stripe could not be made durable. Once.
+  Status stop();
+
+  uint32_t shards() const { return static_cast<uint32_t>(context_.shards.size()); }
+  uint16_t port(Door door) const { return context_.ports[static_cast<size_t>(door)]; }
+
+ private:
+  Node() = default;
+  Status bind_doors(NodeOptions& options);
+  Status open_stripes(const NodeOptions& options);
+  Status open_doors();
+
+  NodeContext context_;
+  std::array<int, 3> sockets_{-1, -1, -1};            // bound, not yet an acceptor's
+  std::vector<std::unique_ptr<Acceptor>> acceptors_;  // used on shard 0's thread
+  bool stopped_ = false;
+};
+
+}  // namespace cartwheel::node

@@ -1,0 +1,51 @@
+// What the command line says. Settings of `serve` come from four places, the first that has one wins:
+//   1. a flag                 --data-dir /var/lib/cartwheel
+//   2. the environment        CARTWHEEL_DATA_DIR=/var/lib/cartwheel
+//   3. the settings file      data-dir = "/var/lib/cartwheel"      TOML, named by --config or CARTWHEEL_CONFIG
+//   4. the default
+// Pure but for reading that file: the environment is passed in.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+
+namespace cartwheel::node {
+
+struct ServeOptions {
+  std::string cluster_file, node, data_dir;
+  uint32_t shards = 0;  // 0: as many as there are cores, and no more than stripes
+  std::string log_level = "info", log_format = "text";
+  uint32_t cache_mb = 64;  // blocks read from disk, all stripes together; decoded objects take as much again
+};
+
+struct StatusOptions {
+  std::string cluster_file;
+  std::string node;  // ask only this one
+  bool json = false;
+  uint32_t timeout_ms = 1000;
+};
+
+struct CommandLine {
+  enum class Command { kServe, kStatus, kVersion, kText };
+  Command command = Command::kText;
+  ServeOptions serve;
+  StatusOptions status;
+  std::string text;   // of kText: help, or what is wrong
+  int exit_code = 0;  // of kText: 0 for help, 2 for wrong usage
+};
+
+using Environment = std::function<std::optional<std::string>(const std::string& name)>;
+
+// `arguments` without the program's name. Never fails: a mistake is a kText with exit code 2. `bench` is not known
+// here.
+CommandLine parse_command_line(const std::vector<std::string>& arguments, const Environment& environment);
+
+// The environment of this process.
+Environment process_environment();
+
+}  // namespace cartwheel::node

@@ -1,0 +1,215 @@
+#include "node/runtime/peer_link.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "node/runtime/frame.h"
+#include "node/runtime/log.h"
+
+namespace cartwheel::node {
+
+namespace {
+
+constexpr int64_t kBackoffMinMs = 50;
+constexpr int64_t kBackoffMaxMs = 1000;
+constexpr int64_t kGreetingMs = 2000;  // from the first packet to the other side's hello
+
+}  // namespace
+
+// The connection of a link. It outlives being dropped by the link until libuv has closed it.
+class PeerLink::Stream final : public ShardConnection {
+ public:
+  Stream(Shard& shard, PeerLink* link) : ShardConnection(shard, Door::kPeer, false), link_(link) {}
+  using TcpStream::connect;
+  void forget_link() { link_ = nullptr; }
+  void end_turn() override { flush(); }
+
+ private:
+  void on_connected() override {
+    NodeContext& node = shard_.node();
+    Hello hello;
+    hello.cluster = node.config.name;
+    hello.node = node.node().name;
+    hello.shard = shard_.number();
+    hello.process = node.process;
+    append_frame(output(), FrameKind::kHello, 0, encode(hello));
+    shard_.mark_dirty(*this);
+  }
+
+  void on_read(std::string_view bytes) override {
+    decoder_.feed(bytes);
+    Frame frame;
+    FrameDecoder::Outcome outcome = FrameDecoder::Outcome::kNeedMore;
+    while (!closing() && (outcome = decoder_.next(frame)) == FrameDecoder::Outcome::kFrame) {
+      if (greeted_ || frame.kind != FrameKind::kHello) {
+        close("sent a frame where none belongs");
+        return;
+      }
+      const Status status = check(frame.payload);
+      if (!status.ok()) {
+        close(status.message());
+        return;
+      }
+      greeted_ = true;
+      if (link_ != nullptr) link_->greeted();
+    }
+    if (outcome == FrameDecoder::Outcome::kError) close(decoder_.error());
+    decoder_.park();
+  }
+
+  Status check(std::string_view payload) const {
+    const NodeContext& node = shard_.node();
+    auto hello = decode_hello(payload);
+    if (!hello.ok()) return hello.status();
+    if (hello->cluster != node.config.name) {
+      return Status::InvalidArgument("belongs to cluster '" + hello->cluster + "', this is '" + node.config.name + "'");
+    }
+    if (hello->process == node.process) return Status::InvalidArgument("is this process itself");
+    const std::string& expected = node.config.nodes[link_ == nullptr ? node.self : link_->peer_].name;
+    if (hello->node != expected) {
+      return Status::InvalidArgument("is node '" + hello->node + "', not '" + expected + "'");
+    }
+    return {};
+  }
+
+  void on_closed(const std::string& reason) override {
+    ShardConnection::on_closed(reason);
+    if (link_ == nullptr) return;
+    link_->stream_ = nullptr;
+    link_->lost(reason);
+  }
+
+  PeerLink* link_;
+  FrameDecoder decoder_;
+  bool greeted_ = false;
+};
+
+PeerLink::PeerLink(Shard& shard, NodeIndex peer) : shard_(shard), peer_(peer) {
+  CHECK(uv_timer_init(shard.loop(), &timer_) == 0);
+  timer_.data = this;
+  resolve_.data = this;
+}
+
+PeerLink::~PeerLink() {
+  CHECK(closed_);
+}
+
+void PeerLink::begin() {
+  try_connect();
+}
+
+void PeerLink::close() {
+  if (closed_) return;
+  closed_ = true;
+  up_ = false;
+  if (resolving_) uv_cancel(reinterpret_cast<uv_req_t*>(&resolve_));
+  if (stream_ != nullptr) {
+    stream_->forget_link();
+    stream_->close("the node stops");
+    stream_ = nullptr;
+  }
+  uv_close(reinterpret_cast<uv_handle_t*>(&timer_), nullptr);
+}
+
+void PeerLink::send(uint8_t stripe, std::string_view message) {
+  if (!up_ || message.size() + 2 > limits::kFrameBytes ||
+      stream_->unsent() + message.size() > limits::kPeerOutputBytes) {
+    ++dropped_;
+    return;
+  }
+  ++sent_;
+  append_frame(stream_->output(), FrameKind::kStripeMessage, stripe, message);
+  shard_.mark_dirty(*stream_);
+}
+
+void PeerLink::add_to(PeerMetrics& metrics) const {
+  metrics.messages_sent += sent_;
+  metrics.messages_dropped += dropped_;
+  if (stream_ != nullptr) metrics.output_bytes += stream_->unsent();
+  metrics.connected = metrics.connected && up_;
+}
+
+void PeerLink::try_connect() {
+  if (closed_ || stream_ != nullptr || resolving_) return;
+  const Address& address = shard_.node().config.nodes[peer_].rpc;
+  sockaddr_in v4{};
+  sockaddr_in6 v6{};
+  if (uv_ip4_addr(address.host.c_str(), address.port, &v4) == 0) {
+    connect_to(reinterpret_cast<const sockaddr*>(&v4));
+    return;
+  }
+  if (uv_ip6_addr(address.host.c_str(), address.port, &v6) == 0) {
+    connect_to(reinterpret_cast<const sockaddr*>(&v6));
+    return;
+  }
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  resolving_ = true;
+  const int error = uv_getaddrinfo(
+      shard_.loop(), &resolve_,
+      [](uv_getaddrinfo_t* request, int status, addrinfo* found) {
+        auto* self = static_cast<PeerLink*>(request->data);
+        self->resolving_ = false;
+        if (!self->closed_) {
+          if (status == 0) {
+            self->connect_to(found->ai_addr);
+          } else {
+            self->lost(uv_strerror(status));
+          }
+        }
+        uv_freeaddrinfo(found);
+      },
+      address.host.c_str(), std::to_string(address.port).c_str(), &hints);
+  if (error != 0) {
+    resolving_ = false;
+    lost(uv_strerror(error));
+  }
+}
+
+void PeerLink::connect_to(const sockaddr* address) {
+  stream_ = new Stream(shard_, this);
+  arm(kGreetingMs);
+  const Status status = stream_->connect(address);
+  if (!status.ok()) stream_->close(status.message());
+}
+
+void PeerLink::greeted() {
+  up_ = true;
+  failures_ = 0;
+  uv_timer_stop(&timer_);
+  if (shard_.number() == 0) logs::info("peer connected", {{"peer", shard_.node().config.nodes[peer_].name}});
+  last_reason_.clear();
+  shard_.on_peer_connection(peer_, true);
+}
+
+void PeerLink::lost(const std::string& reason) {
+  if (closed_) return;
+  if (up_) {
+    up_ = false;
+    shard_.on_peer_connection(peer_, false);
+  }
+  if (shard_.number() == 0 && reason != last_reason_) {
+    logs::warning("peer not connected", {{"peer", shard_.node().config.nodes[peer_].name},
+                                         {"address", shard_.node().config.nodes[peer_].rpc.to_string()},
+                                         {"reason", reason}});
+  }
+  last_reason_ = reason;
+  const int64_t most = std::min(kBackoffMaxMs, kBackoffMinMs << std::min(failures_++, 10));
+  arm(most / 2 + static_cast<int64_t>(shard_.rng().below(static_cast<uint64_t>(most / 2) + 1)));
+}
+
+void PeerLink::arm(int64_t delay_ms) {
+  uv_timer_start(
+      &timer_,
+      [](uv_timer_t* timer) {
+        auto* self = static_cast<PeerLink*>(timer->data);
+        if (self->stream_ != nullptr) {
+          self->stream_->close("did not answer in time");
+        } else {
+          self->try_connect();
+        }
+      },
+      static_cast<uint64_t>(delay_ms), 0);
+}
+
+}  // namespace cartwheel::node

@@ -1,0 +1,56 @@
+// PeerLink: a shard's outgoing connection to one other node, carrying the messages of this shard's stripes. What the
+// other node has to say comes on its own connections.
+//
+//   idle ──(backoff over)→ resolving → connecting → greeting (hello sent) → up → idle …
+//
+// Whatever goes wrong leads to idle and, after a jittered backoff of 50 ms to 1 s, to another try. Messages while the
+// link is not up, or beyond limits::kPeerOutputBytes of unsent ones, are dropped and counted: the protocol repairs
+// losses. Only shard 0 logs, and only changes. Thread: the shard's.
+#pragma once
+
+#include <uv.h>
+
+#include <cstdint>
+#include <string>
+
+#include "node/runtime/metrics.h"
+#include "node/runtime/shard.h"
+
+namespace cartwheel::node {
+
+class PeerLink {
+ public:
+  PeerLink(Shard& shard, NodeIndex peer);
+  ~PeerLink();  // REQUIRES: close() was called and its handles are closed
+  PeerLink(const PeerLink&) = delete;
+  PeerLink& operator=(const PeerLink&) = delete;
+
+  void begin();
+  void close();
+  void send(uint8_t stripe, std::string_view message);
+  bool up() const { return up_; }
+  // Adds this link's numbers.
+  void add_to(PeerMetrics& metrics) const;
+
+ private:
+  class Stream;
+  void try_connect();
+  void connect_to(const sockaddr* address);
+  void lost(const std::string& reason);
+  void greeted();
+  void arm(int64_t delay_ms);
+
+  Shard& shard_;
+  const NodeIndex peer_;
+  uv_timer_t timer_{};  // backoff, or the limit for connecting and greeting
+  uv_getaddrinfo_t resolve_{};
+  Stream* stream_ = nullptr;
+  bool resolving_ = false;
+  bool up_ = false;
+  bool closed_ = false;
+  int failures_ = 0;  // since the link was last up
+  std::string last_reason_;
+  uint64_t sent_ = 0, dropped_ = 0;
+};
+
+}  // namespace cartwheel::node

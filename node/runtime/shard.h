@@ -1,0 +1,225 @@
+// Shard: one thread with one loop. It owns the stripes s with s % shards == its number, a share of the connections, and
+// one outgoing connection to each other node, and drives the stripes' turns:
+//
+//   poll (every readable socket, what other shards passed on) → end of turn: for each stripe with work one batch into
+//   its engine, then its messages and answers → one write per connection → one wake-up per other shard → sleep until
+//   the next event or the stripes' next deadline
+//
+// Answers may let a connection go on with input that it had held back; the end of the turn is repeated until nothing
+// new comes, at most kRounds times, then other connections are read first.
+//
+// Threads: everything is called on the shard's thread, but for the calls under "from any thread".
+#pragma once
+
+#include <uv.h>
+
+#include <array>
+#include <atomic>
+#include <functional>
+#include <future>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <unordered_set>
+#include <vector>
+
+#include "base/rng.h"
+#include "node/core/stripe.h"
+#include "node/runtime/metrics.h"
+#include "node/runtime/shard_inbox.h"
+#include "node/runtime/stripe_driver.h"
+#include "node/runtime/syncer.h"
+#include "node/runtime/tcp_stream.h"
+
+namespace cartwheel::node {
+
+class Shard;
+class PeerLink;
+class Doors;
+
+// What all shards of a node share. Only the atomics change once the shards run.
+struct NodeContext {
+  ClusterConfig config;
+  NodeIndex self = 0;
+  std::string data_dir;
+  uint64_t process = 0;  // see Hello
+  Instant started;
+  std::vector<std::unique_ptr<Shard>> shards;
+  std::array<uint16_t, kDoors> ports{};  // by Door, 0: closed
+  std::atomic<bool> draining{false};
+  std::atomic<uint64_t> connections{0};  // open on all doors
+  std::atomic<uint64_t> connection_ids{0};
+  std::array<std::atomic<uint64_t>, kDoors> accepted{}, refused{};
+
+  const NodeInfo& node() const { return config.nodes[self]; }
+  Shard& shard_of_stripe(uint32_t stripe) { return *shards[stripe % shards.size()]; }
+};
+
+// A connection of a door as the shard sees it.
+class ShardConnection : public TcpStream {
+ public:
+  // Takes and writes what there is to write; called at the end of a turn in which mark_dirty(*this) was called.
+  virtual void end_turn() = 0;
+  // When the shard should close it if it has not come further by then. REQUIRES: expect_progress() was called.
+  virtual std::optional<Instant> expires() const { return std::nullopt; }
+  Door door() const { return door_; }
+
+ protected:
+  // `accepted`: counts against limits::kConnections.
+  ShardConnection(Shard& shard, Door door, bool accepted);
+  ~ShardConnection() override;
+  void on_closed(const std::string& reason) override;
+
+  Shard& shard_;
+  Door door_;
+
+ private:
+  friend class Shard;
+  const bool accepted_;
+  bool dirty_ = false;
+};
+
+// The part of Metrics that one shard knows.
+struct ShardMetrics {
+  StripeStats stripe;
+  std::map<NodeIndex, PeerMetrics> peers;
+  std::array<DoorMetrics, kDoors> doors{};
+  bool ready = true;
+  uint64_t turns = 0, batches = 0, batch_bytes = 0, hops = 0, queue_full = 0;
+  LatencyHistogram write_latency, sync_latency;
+  storage::Engine::Usage usage;
+};
+// Adds every counter of `from` to `to`.
+void add(StripeStats& to, const StripeStats& from);
+// The node's numbers from its shards', and what the process says about itself.
+Metrics gather(const NodeContext& node, const std::vector<ShardMetrics>& parts);
+
+class Shard {
+ public:
+  Shard(NodeContext& node, uint32_t number);
+  ~Shard();
+  Shard(const Shard&) = delete;
+  Shard& operator=(const Shard&) = delete;
+
+  // --- from any thread
+  // Runs `task` on the shard's thread, soon. For what is rare: connections handed over, metrics, stopping.
+  void post(std::function<void()> task);
+  uint64_t keys() const { return keys_.load(std::memory_order_relaxed); }
+  uint64_t commands() const { return commands_.load(std::memory_order_relaxed); }
+  uint32_t number() const { return number_; }
+
+  // --- from the thread that owns the node
+  // Starts the thread; the future tells whether all stripes recovered. `make` opens one stripe, called on the shard's
+  // thread. After a failure only finish() may be called.
+  using MakeStripe = std::function<Result<std::unique_ptr<StripeDriver>>(uint32_t stripe, StripeDriver::Send send)>;
+  std::future<Status> start(MakeStripe make);
+  // Lets the shard connect to the other nodes. REQUIRES: every shard has started.
+  void begin();
+  // The three steps of a stop; each is taken on all shards before the next. drain() is done when no operation is in
+  // flight, stop() when the stripes' last turn is on disk; nothing is read or passed to other shards from then on.
+  // finish() closes everything and joins the thread.
+  std::future<void> drain();
+  std::future<Status> stop();
+  void finish();
+  // Bytes that connections have not taken yet.
+  std::future<size_t> unsent();
+
+  // --- on the shard's thread
+  // Passes `request` to its stripe here or on another shard; `callback` is called once, here, now or later.
+  void submit(Request request, ReplyCallback callback);
+  // A message of a peer, who has said hello as `from`, for any stripe of this node.
+  void on_peer_message(uint8_t stripe, NodeIndex from, std::string_view bytes);
+  void send_to_peer(uint32_t stripe, Output::Message message);
+  void on_peer_connection(NodeIndex peer, bool up);
+  void mark_dirty(ShardConnection& connection);
+  // Watches the connections' expires() from now on, until none has one.
+  void expect_progress();
+  // The time of this turn.
+  Now now() const;
+  Doors& doors() { return *doors_backends_; }
+  NodeContext& node() { return node_; }
+  StreamContext& streams() { return streams_; }
+  uv_loop_t* loop() { return &loop_; }
+  Rng& rng() { return rng_; }
+  // Gathers from all shards and calls back here.
+  void collect(MetricsCallback callback);
+  // Logs that a connection was refused, the same reason at most once a minute.
+  void log_refused(const std::string& from, const std::string& reason);
+
+ private:
+  friend class ShardConnection;
+  struct Remote {  // another shard
+    std::vector<ShardMessage> outbox;
+    size_t under_way = 0;  // requests without a reply
+  };
+
+  void run(MakeStripe make, std::promise<Status> started);
+  Status open_stripes(const MakeStripe& make);
+  void mark_stripe(size_t i);
+  void end_turn();
+  void run_rounds();
+  void flush_outboxes();
+  void arm_tick();
+  void on_wake();
+  void on_tick();
+  void on_drain_check();
+  void on_sweep();
+  void receive_from_shards();
+  void take(uint32_t from, ShardMessage message);
+  void deliver(uint8_t stripe, NodeIndex from, std::string_view bytes);
+  void reply_to(uint32_t shard, uint64_t id, Reply reply);
+  ShardMetrics snapshot();
+  void close_all();
+  StripeDriver& driver_of(uint32_t stripe) { return *drivers_[stripe / node_.shards.size()]; }
+
+  NodeContext& node_;
+  const uint32_t number_;
+  std::thread thread_;
+  uv_loop_t loop_{};
+  uv_async_t wake_{};
+  uv_prepare_t prepare_{};
+  uv_check_t check_{};
+  uv_idle_t idle_{};
+  uv_timer_t tick_{}, drain_timer_{}, retry_timer_{}, sweep_timer_{};
+  StreamContext streams_;
+  Rng rng_;
+
+  std::vector<std::unique_ptr<StripeDriver>> drivers_;  // of stripe number_ + i * shards
+  std::unique_ptr<Syncer> syncer_;
+  std::vector<std::unique_ptr<PeerLink>> links_;  // by NodeIndex, none for this node
+  std::unordered_set<ShardConnection*> connections_;
+
+  std::unique_ptr<Doors> doors_backends_;
+
+  mutable std::optional<Now> now_;
+  std::vector<size_t> dirty_stripes_, stripes_scratch_;
+  std::vector<char> stripe_is_dirty_;
+  std::vector<ShardConnection*> dirty_connections_, connections_scratch_;
+  std::optional<Instant> armed_;  // when tick_ fires
+  bool outbox_dirty_ = false;
+  bool touched_ = false;  // something happened in this turn
+
+  std::vector<std::unique_ptr<ShardInbox>> inboxes_;  // by sending shard
+  std::vector<Remote> remotes_;                       // by shard
+  std::vector<ReplyCallback> waiting_;                // for replies of other shards, by id
+  std::vector<uint32_t> waiting_free_;
+  size_t waiting_count_ = 0;
+
+  std::mutex tasks_mutex_;
+  bool accepts_tasks_ = true;
+  std::vector<std::function<void()>> tasks_;
+
+  std::optional<std::promise<void>> drained_;
+  bool draining_ = false, stopped_ = false;
+
+  std::array<DoorMetrics, kDoors> doors_{};  // of closed connections
+  std::vector<uint64_t> received_;           // messages, by NodeIndex
+  uint64_t turns_ = 0, hops_ = 0, queue_full_ = 0;
+  std::atomic<uint64_t> keys_{0}, commands_{0};
+  std::map<std::string, Instant> refusals_logged_;
+};
+
+}  // namespace cartwheel::node

@@ -1,0 +1,82 @@
+#include "node/runtime/stripe_driver.h"
+
+#include <uv.h>
+
+#include <utility>
+
+#include "node/runtime/log.h"
+
+namespace cartwheel::node {
+
+StripeDriver::StripeDriver(const ClusterConfig& config, StripeOptions options, std::unique_ptr<storage::Engine> engine,
+                           Send send)
+    : number_(options.stripe),
+      engine_(std::move(engine)),
+      stripe_(config, std::move(options), *engine_),
+      send_(std::move(send)) {}
+
+Status StripeDriver::start(Now now) {
+  RETURN_IF_ERROR(stripe_.start(now));
+  Output output = stripe_.take_output();
+  if (!output.batch.empty()) RETURN_IF_ERROR(engine_->write(output.batch));
+  RETURN_IF_ERROR(engine_->sync());
+  deliver(output);
+  return {};
+}
+
+void StripeDriver::end_turn() {
+  Output output = stripe_.take_output();
+  write(output.batch);
+  if (output.sync) ticket_ = syncer_->request(slot_);
+  if (output.sync || !parked_.empty()) {
+    if (!output.messages.empty() || !output.answers.empty()) {
+      output.batch.clear();
+      parked_.push_back({ticket_, std::move(output)});
+    }
+    return;
+  }
+  deliver(output);
+}
+
+void StripeDriver::release_synced() {
+  if (parked_.empty()) return;
+  const uint64_t completed = syncer_->completed(slot_);
+  while (!parked_.empty() && parked_.front().ticket <= completed) {
+    Output output = std::move(parked_.front().output);
+    parked_.pop_front();
+    deliver(output);
+  }
+}
+
+Status StripeDriver::stop(Now now) {
+  stripe_.stop(now);
+  Output output = stripe_.take_output();
+  if (!output.batch.empty()) RETURN_IF_ERROR(engine_->write(output.batch));
+  RETURN_IF_ERROR(engine_->sync());
+  while (!parked_.empty()) {
+    Output earlier = std::move(parked_.front().output);
+    parked_.pop_front();
+    deliver(earlier);
+  }
+  deliver(output);
+  return {};
+}
+
+void StripeDriver::write(const storage::WriteBatch& batch) {
+  if (batch.empty()) return;
+  const uint64_t begin = uv_hrtime();
+  const Status status = engine_->write(batch);
+  if (!status.ok()) {
+    logs::fatal("the disk cannot be written", {{"stripe", std::to_string(number_)}, {"reason", status.to_string()}});
+  }
+  ++counters_.batches;
+  counters_.batch_bytes += batch.bytes();
+  counters_.write_latency.add((uv_hrtime() - begin) / 1000);
+}
+
+void StripeDriver::deliver(Output& output) {
+  for (Output::Message& message : output.messages) send_(number_, std::move(message));
+  for (Output::Answer& answer : output.answers) answer.callback(std::move(answer.reply));
+}
+
+}  // namespace cartwheel::node
