@@ -17,13 +17,19 @@
 #include "node/fronts/resp/errors.h"
 #include "node/fronts/resp/session.h"
 #include "tests/node/model_backend.h"
+#include "tests/node/stripe_backend.h"
 #include "tests/node/real_redis.h"
 #include "tests/node/resp_text.h"
 
 namespace cartwheel::resp {
 namespace {
 
-using node::ModelBackend;
+// The same comparison for the model (is the door right?) and for a real stripe (is the core right?).
+#ifdef CARTWHEEL_OVER_STRIPE
+using TestedBackend = node::StripeBackend;
+#else
+using TestedBackend = node::ModelBackend;
+#endif
 using test::read_reply;
 using test::RealRedis;
 using test::RedisConnection;
@@ -115,7 +121,7 @@ class RespAgainstRedis : public testing::Test {
   }
 
   static RealRedis* redis_;
-  ModelBackend backend_;
+  TestedBackend backend_;
   std::unique_ptr<RedisConnection> real_;
   std::unique_ptr<RespSession> ours_;
 };
