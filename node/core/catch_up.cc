@@ -53,12 +53,13 @@ void Stripe::Impl::start_catch_up(Partition& p, NodeIndex from) {
   if (!p.skip.empty()) return start_exchange(p, from);  // an exchange was broken off: only another one completes it
   ++stats_.catch_ups;
   Repair& repair = repairs_[p.id];
-  repair.id = next_id_++;
   repair.from = from;
   request_deltas(p, repair);
 }
 
+// Each request has an id of its own: a doubled reply must not start a second conversation.
 void Stripe::Impl::request_deltas(Partition& p, Repair& repair) {
+  repair.id = next_id_++;
   repair.last_progress = now_.instant;
   send(repair.from, CatchUpMessage{repair.id, p.id, p.causal.clock}.encode());
 }
@@ -138,6 +139,7 @@ void Stripe::Impl::on_catch_up_reply(NodeIndex from, const CatchUpReplyMessage& 
     repairs_.erase(it);
     return start_exchange(*p, from);
   }
+  uint64_t version_before = p->version;
   for (std::string_view encoded : m.deltas) {
     Decoder in(encoded);
     crdt::Delta delta = crdt::Delta::decode(in);
@@ -153,7 +155,9 @@ void Stripe::Impl::on_catch_up_reply(NodeIndex from, const CatchUpReplyMessage& 
     p->causal.clock.merge(m.clock);
     p->row_dirty = turn_dirty_ = true;
   }
-  if (m.outcome == CatchUpReplyMessage::Outcome::kMore && !m.deltas.empty()) return request_deltas(*p, repair);
+  // Without progress (a time too far in the future, an engine that cannot be read) to ask again at once would not help.
+  bool progress = p->version != version_before;
+  if (m.outcome == CatchUpReplyMessage::Outcome::kMore && progress) return request_deltas(*p, repair);
   repairs_.erase(it);
   if (auto gap = gap_.find(p->id); gap != gap_.end()) gap->second.second = now_.instant;
 }

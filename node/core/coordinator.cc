@@ -5,6 +5,11 @@
 
 namespace cartwheel::node {
 
+namespace {
+// The coordinator of a forwarded request answers by the deadline; its answer needs a moment to get here.
+constexpr Duration kAnswerTime = Duration::millis(50);
+}  // namespace
+
 uint32_t arc_of_operation(const ClusterConfig& config, const Operation& operation) {
   if (operation.verb == Verb::kCountKeys) return static_cast<uint32_t>(operation.number) % config.partitions;
   // A cursor is the top 52 bits of a key's hash.
@@ -55,7 +60,10 @@ void Stripe::Impl::start(Caller caller, Request request, Partition& p, uint64_t 
     auto gate = gates_.find(gate_key(request));
     if (gate != gates_.end() && (writes || gate->second.writer || !gate->second.queue.empty())) {
       ++gated_;
-      gate->second.queue.push_back({std::move(caller), std::move(request), &p, hash});
+      uint64_t id = next_id_++;
+      schedule(request.deadline, id);
+      gated_keys_.emplace(id, gate->first);
+      gate->second.queue.push_back({id, std::move(caller), std::move(request), &p, hash});
       return;
     }
   }
@@ -100,13 +108,6 @@ void Stripe::Impl::execute_write_now(Caller caller, Request request, Partition& 
   crdt::Delta delta = mutation.take();
   Reply reply{value.status(), value.ok() ? std::move(*value) : Value()};
   if (delta.changes.empty()) return answer(caller, std::move(reply));
-  if (observer_ != nullptr) observer_->on_coordinated(p.id.keyspace, p.id.arc, delta);
-  std::string encoded;
-  if (p.replicated()) {
-    Encoder out(encoded);
-    delta.encode(out);
-  }
-  turn_dirty_ = true;
   if (keyspace.durability == Keyspace::Durability::kAlways) out_.sync = true;
   bool waits = wanted.total > 1 && reply.status.ok();
   uint64_t id = waits ? next_id_++ : 0;
@@ -122,13 +123,25 @@ void Stripe::Impl::execute_write_now(Caller caller, Request request, Partition& 
     op.request.deadline = request.deadline;
     op.caller = std::move(caller);
   }
-  if (p.replicated()) replicate(p, encoded, id, wanted, waits ? &op : nullptr);
-  log_delta(p, delta, std::move(encoded));
-  clock_advanced(p);
+  publish(p, delta, id, wanted, waits ? &op : nullptr);
   if (!waits) return answer(caller, std::move(reply));
   if (met(op.need, op.acked)) return answer(op.caller, std::move(op.reply));
   schedule(op.request.deadline, id);
   pending_.emplace(id, std::move(op));
+}
+
+// Makes what this node has coordinated, and already applied, part of the turn, and sends it to the other replicas.
+void Stripe::Impl::publish(Partition& p, const crdt::Delta& delta, uint64_t ack_id, const Need& wanted, Pending* op) {
+  if (observer_ != nullptr) observer_->on_coordinated(p.id.keyspace, p.id.arc, delta);
+  std::string encoded;
+  if (p.replicated()) {
+    Encoder out(encoded);
+    delta.encode(out);
+    replicate(p, encoded, ack_id, wanted, op);
+  }
+  turn_dirty_ = true;
+  log_delta(p, delta, std::move(encoded));
+  clock_advanced(p);
 }
 
 // --- the read phase: this replica becomes as new, for the key, as the level's replicas are ---------------------------
@@ -294,10 +307,10 @@ void Stripe::Impl::release_gate(const std::string& key, bool writer) {
     if (gate.writer || (next_writes && gate.readers > 0)) return;
     Gate::Waiting next = std::move(gate.queue.front());
     gate.queue.pop_front();
+    gated_keys_.erase(next.id);
     --gated_;
     if (next.request.deadline <= now_.instant) {
-      ++stats_.unavailable;
-      answer(next.caller, {Status::Unavailable("the deadline passed while earlier requests for the key were waiting"), {}});
+      refuse_gated(next);
       continue;
     }
     // What still waits stays behind this one: hide the queue while it starts.
@@ -311,6 +324,25 @@ void Stripe::Impl::release_gate(const std::string& key, bool writer) {
       again.queue = std::move(rest);
     }
   }
+}
+
+// A request behind a gate has its own deadline, which may be earlier than that of the request that holds the gate.
+void Stripe::Impl::on_gated_deadline(uint64_t id) {
+  auto waiting = gated_keys_.find(id);
+  if (waiting == gated_keys_.end()) return;
+  auto& queue = gates_.at(waiting->second).queue;
+  auto it = std::find_if(queue.begin(), queue.end(), [&](const Gate::Waiting& w) { return w.id == id; });
+  if (it->request.deadline > now_.instant) return;
+  Gate::Waiting late = std::move(*it);
+  queue.erase(it);
+  gated_keys_.erase(waiting);
+  --gated_;
+  refuse_gated(late);
+}
+
+void Stripe::Impl::refuse_gated(Gate::Waiting& late) {
+  ++stats_.unavailable;
+  answer(late.caller, {Status::Unavailable("the deadline passed while earlier requests for the key were waiting"), {}});
 }
 
 // --- passing on ------------------------------------------------------------------------------------------------------
@@ -340,13 +372,25 @@ void Stripe::Impl::forward(Caller caller, Request request, const std::vector<Nod
   ForwardMessage message{id, std::move(request)};
   send(to, message.encode(now_.instant));
   op.request = std::move(message.request);
-  // The coordinator answers by the deadline; its answer needs a moment to get here.
-  op.request.deadline = op.request.deadline + Duration::millis(50);
+  op.request.deadline = op.request.deadline + kAnswerTime;
   schedule(op.request.deadline, id);
   pending_.emplace(id, std::move(op));
 }
 
+// Whether this is the first copy of a forwarded request. A node's ids grow, also from life to life, so those below the
+// ones remembered are old.
+bool Stripe::Impl::is_first_copy(NodeIndex from, uint64_t id) {
+  PeerState& peer = peers_[from];
+  if (id <= peer.forwarded_floor || !peer.forwarded.insert(id).second) return false;
+  if (peer.forwarded.size() > limits::kForwardsRemembered) {
+    peer.forwarded_floor = *peer.forwarded.begin();
+    peer.forwarded.erase(peer.forwarded.begin());
+  }
+  return true;
+}
+
 void Stripe::Impl::on_forward(NodeIndex from, ForwardMessage m) {
+  if (!is_first_copy(from, m.id)) return;
   Caller caller;
   caller.origin = from;
   caller.origin_id = m.id;
@@ -383,7 +427,7 @@ void Stripe::Impl::finish(uint64_t id, Reply reply) {
 
 void Stripe::Impl::on_deadline(uint64_t id) {
   auto it = pending_.find(id);
-  if (it == pending_.end()) return;
+  if (it == pending_.end()) return on_gated_deadline(id);
   Pending& op = it->second;
   bool late = op.request.deadline <= now_.instant;
   switch (op.phase) {
@@ -431,6 +475,7 @@ void Stripe::Impl::fail_operations_of(NodeIndex peer) {
     }
     Caller caller = std::move(op.caller);
     Request again = std::move(op.request);
+    again.deadline = Instant{again.deadline.us - kAnswerTime.us};
     pending_.erase(id);
     request(std::move(caller), std::move(again));
   }

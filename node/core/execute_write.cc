@@ -252,7 +252,12 @@ Status Mutation::tidy() { return object_.visible() ? Status::Ok() : remove(kExpi
 
 Result<Value> execute_write(Mutation& m, const Operation& op, WallTime wall, int64_t default_ttl_ms) {
   auto at = m.object().expires_at();
-  if (at && *at <= wall.ms && (m.object().visible() || m.object().expiry() != nullptr)) RETURN_IF_ERROR(m.clear(""));
+  if (at && *at <= wall.ms && (m.object().visible() || m.object().expiry() != nullptr)) {
+    // A touch that comes too late here must not destroy what another region may have touched in time.
+    if (op.verb == Verb::kExpire || op.verb == Verb::kMapRemove || op.verb == Verb::kSetRemove) return Value::Integer(0);
+    if (op.verb == Verb::kGetExpire) return Value::Nil();
+    RETURN_IF_ERROR(m.clear(""));
+  }
   bool existed = m.object().visible();
   auto value = dispatch(m, op, wall);
   if (value.ok() && default_ttl_ms > 0 && !existed && m.object().visible() && m.object().expiry() == nullptr) {

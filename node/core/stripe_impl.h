@@ -52,6 +52,7 @@ struct Stripe::Impl {
     int readers = 0;
     bool writer = false;
     struct Waiting {
+      uint64_t id;
       Caller caller;
       Request request;
       Partition* partition;
@@ -69,6 +70,8 @@ struct Stripe::Impl {
     WallTime as_of{INT64_MIN};  // of the last announcement
     uint64_t acked_version = 0;  // of this node's announcements
     std::vector<uint64_t> acks;  // to be sent with this turn
+    std::set<uint64_t> forwarded;  // ids of requests that it passed on to here, the latest ones
+    uint64_t forwarded_floor = 0;  // those up to here are forgotten
   };
 
   // A repair of one partition that is under way, by catch-up or by full exchange.
@@ -127,6 +130,7 @@ struct Stripe::Impl {
   void start(Caller caller, Request request, Partition& p, uint64_t hash);
   void execute(Caller caller, Request request, Partition& p, uint64_t hash);
   void execute_write_now(Caller caller, Request request, Partition& p, StoredObject& object, const Need& need);
+  void publish(Partition& p, const crdt::Delta& delta, uint64_t ack_id, const Need& need, Pending* op);
   void forward(Caller caller, Request request, const std::vector<NodeIndex>& replicas);
   void begin_read_phase(Caller caller, Request request, Partition& p, uint64_t hash, Need need);
   void ask_replicas(uint64_t id, Pending& op, bool everyone);
@@ -135,6 +139,9 @@ struct Stripe::Impl {
   void release_gate(const std::string& key, bool writer);
   void answer(Caller& caller, Reply reply, bool at_once = false);
   void finish(uint64_t id, Reply reply);
+  void on_gated_deadline(uint64_t id);
+  void refuse_gated(Gate::Waiting& late);
+  bool is_first_copy(NodeIndex from, uint64_t id);
   void on_deadline(uint64_t id);
   void fail_operations_of(NodeIndex peer);
   Result<Need> need(const Request& request, const Partition& p, bool for_read);
@@ -227,9 +234,11 @@ struct Stripe::Impl {
   uint64_t logged_dots_ = 0;
   std::optional<std::pair<uint64_t, TurnRecord>> read_cache_;
 
+  // Begins with the epoch: what answers a request of an earlier life must not pass for an answer to one of this life.
   uint64_t next_id_ = 1;
   std::unordered_map<uint64_t, Pending> pending_;
   std::unordered_map<std::string, Gate> gates_;
+  std::unordered_map<uint64_t, std::string> gated_keys_;  // the gate of each request that waits behind one
   uint64_t gated_ = 0;
   std::map<PartitionId, std::vector<uint64_t>> awaiting_clock_;
   std::map<int64_t, std::vector<uint64_t>> timers_;  // by 5 ms

@@ -10,9 +10,11 @@ constexpr int kRowsPerSlice = 500;
 constexpr Duration kBetweenSlices = Duration::millis(20);
 }  // namespace
 
-// Looks through the objects, a slice at a time, and removes those that expired long enough ago. The removal is no write:
-// every replica does it by itself, once it knows every write that any replica made until after the expiry (so nobody
-// has touched the object in time), and a grace beyond the bound on clock skew has passed.
+// Looks through the objects, a slice at a time, and removes those that expired long enough ago. Only the first replica
+// of a partition does so, by a write like any other: it removes what it has observed. If each replica removed the rows by
+// itself, a key that is written anew would mix, at a replica that is late, with its own expired past. The writer knows
+// every write that any replica made until a grace beyond the expiry and the bound on clock skew, so that nobody has
+// touched the object in time.
 void Stripe::Impl::sweep() {
   if (partitions_.empty()) return;
   auto it = sweeping_ ? partitions_.lower_bound(sweep_partition_) : partitions_.begin();
@@ -41,10 +43,13 @@ void Stripe::Impl::sweep() {
       if (!object.ok()) continue;
       if (!forget_settled_resets(p, **object).ok()) continue;
       auto at = (*object)->expires_at();
-      if (!at || *at + limits::kExpiryGraceMs > known.ms || *at + limits::kExpiryGraceMs > wall_.ms) continue;
-      if (!store_.purge(**object).ok()) continue;
-      ++stats_.expired_objects;
-      turn_dirty_ = true;
+      if (p.replicas.front() != options_.self || !at) continue;
+      if (*at + limits::kExpiryGraceMs > known.ms || *at + limits::kExpiryGraceMs > wall_.ms) continue;
+      Mutation mutation(store_, p, **object, actor_, hlc_.tick(wall_));
+      Status cleared = mutation.clear("");
+      crdt::Delta delta = mutation.take();
+      if (!delta.changes.empty()) publish(p, delta, 0, Need{1, std::vector<uint32_t>(config_.regions.size(), 0)}, nullptr);
+      if (cleared.ok()) ++stats_.expired_objects;
     }
     if (!finished) {
       next_sweep_ = now_.instant + kBetweenSlices;
