@@ -1,0 +1,60 @@
+// The checkers: what must hold of a run, whatever happened in it. Each is one file, looks at the whole history and at
+// the replicas, and says in words what is wrong, or nothing. That no dot is used twice and that requests are answered
+// once and in time is checked while the run goes on (History, SimWorld).
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "tests/sim/sim_world.h"
+
+namespace cartwheel::sim {
+
+using Verdict = std::optional<std::string>;  // what is wrong, or nothing
+
+// All replicas show exactly what the surviving events say: a put shows unless a surviving event superseded it, an
+// increment counts unless a surviving event took it off; every dot in a clock was coordinated, and written before anybody
+// else had it. An oracle that shares no code with the rows. REQUIRES: converged.
+Verdict check_oracle(SimWorld& world);
+
+// Every change of an acknowledged operation is in the clocks of all replicas, and nothing of a refused one is anywhere,
+// not even in a read. An increment was coordinated once at most. REQUIRES: converged.
+Verdict check_acknowledged(SimWorld& world);
+
+// What a removal observed does not come back. REQUIRES: converged.
+Verdict check_removed(SimWorld& world);
+
+// A read sees what was acknowledged before it began, and not what was removed before, when its level and theirs overlap.
+Verdict check_levels(const SimWorld& world);
+
+// A session whose last acknowledged expiry has not come is still there, and was in every read whose level overlaps; one
+// that expired was not read any more. REQUIRES: converged.
+Verdict check_sessions(SimWorld& world);
+
+// Objects that expired longer ago than the grace are gone from every replica's rows.
+Verdict check_purged(SimWorld& world);
+
+// Every request has been answered and nothing waits inside.
+Verdict check_answered(const SimWorld& world);
+
+// Without a fault nobody repairs anything and nothing is refused but for what it asks.
+Verdict check_healthy(const SimWorld& world);
+
+// --- for the checkers ------------------------------------------------------------------------------------------------
+
+// Whether a write by a coordinator in `write_region` and a later read by one in `read_region` share a replica at least.
+bool overlap(const SimWorld& world, uint16_t keyspace, const node::Level& write, size_t write_region,
+             const node::Level& read, size_t read_region);
+
+// Whether a loss that the durability allows may have taken from a replica what was acknowledged by an operation invoked
+// at `written_us`, and not given it back when a read of [read_us, read_ended_us] asked it.
+bool excused_by_loss(const SimWorld& world, int64_t written_us, int64_t read_us, int64_t read_ended_us);
+
+// Whether `event` is gone by a loss that the durability allows, of an operation whose level asked for one replica only.
+bool excused_as_gone(const SimWorld& world, const Event& event, const node::Level& level);
+bool excused_as_gone(const SimWorld& world, const OpRecord& op);  // any of its events
+
+// The region of the node, by its index in config.regions.
+size_t region_of(const SimWorld& world, node::NodeIndex n);
+
+}  // namespace cartwheel::sim

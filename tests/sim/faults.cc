@@ -1,0 +1,153 @@
+#include "tests/sim/faults.h"
+
+#include <cmath>
+#include <functional>
+#include <utility>
+
+namespace cartwheel::sim {
+
+using node::NodeIndex;
+
+namespace {
+
+const char* const kNames[] = {"cut_link", "cut_one_way", "isolate_node", "cut_regions", "clog",       "kill", "stop",
+                              "pause",    "power_loss",  "power_loss_of_all", "wipe",   "step_clock", "leap"};
+
+// Between `low` and `high`, each order of magnitude alike.
+int64_t log_uniform(Rng& rng, double low, double high) {
+  return static_cast<int64_t>(low * std::pow(high / low, rng.uniform()));
+}
+
+}  // namespace
+
+FaultPlan FaultPlan::random(Rng& rng) {
+  FaultPlan plan;
+  if (rng.chance(0.05)) return plan;
+  double density = 0.1 + 0.5 * rng.uniform();
+  for (uint8_t kind = 0; kind < static_cast<uint8_t>(FaultKind::kKinds); ++kind) {
+    if (rng.chance(density)) plan.rates.push_back({static_cast<FaultKind>(kind), log_uniform(rng, 1e6, 30e6)});
+  }
+  if (rng.chance(density)) plan.quality.loss = 0.3 * rng.uniform() * rng.uniform();
+  if (rng.chance(density)) plan.quality.duplicate = 0.5 * rng.uniform();
+  if (rng.chance(density)) {
+    plan.quality.reorder = rng.uniform();
+    plan.quality.reorder_us = log_uniform(rng, 1e3, 1e6);
+  }
+  return plan;
+}
+
+std::string FaultPlan::to_string() const {
+  if (none()) return "no faults";
+  std::string text;
+  for (const Rate& rate : rates) {
+    text += std::string(kNames[static_cast<size_t>(rate.kind)]) + " every " + std::to_string(rate.mean_us / 1000) + " ms, ";
+  }
+  return text + "loss " + std::to_string(quality.loss) + ", duplicates " + std::to_string(quality.duplicate) +
+         ", reordering " + std::to_string(quality.reorder);
+}
+
+FaultInjector::FaultInjector(SimWorld& world, FaultPlan plan, uint64_t seed)
+    : world_(world), plan_(std::move(plan)), rng_(seed) {}
+
+void FaultInjector::start() {
+  active_ = true;
+  world_.network().set_quality(plan_.quality);
+  for (const FaultPlan::Rate& rate : plan_.rates) schedule(rate);
+}
+
+void FaultInjector::schedule(const FaultPlan::Rate& rate) {
+  auto pause = static_cast<int64_t>(-std::log(1.0 - rng_.uniform()) * static_cast<double>(rate.mean_us));
+  world_.queue().after(pause, [this, rate] {
+    if (!active_) return;
+    happen(rate.kind);
+    schedule(rate);
+  });
+}
+
+void FaultInjector::end_later(std::function<void()> end) {
+  world_.queue().after(log_uniform(rng_, 1e4, 1.5e7), [this, end = std::move(end)] {
+    if (active_) end();
+  });
+}
+
+void FaultInjector::down_for_a_while(NodeIndex n) {
+  end_later([this, n] {
+    if (!world_.is_up(n)) world_.start(n);
+  });
+}
+
+void FaultInjector::happen(FaultKind kind) {
+  const auto& config = world_.config();
+  NodeIndex n = pick(), other = pick();
+  switch (kind) {
+    case FaultKind::kCutLink:
+    case FaultKind::kCutOneWay: {
+      if (n == other) return;
+      bool both = kind == FaultKind::kCutLink;
+      world_.cut(n, other, both);
+      end_later([this, n, other, both] { world_.mend(n, other, both); });
+      return;
+    }
+    case FaultKind::kIsolateNode:
+      for (NodeIndex each = 0; each < config.nodes.size(); ++each) {
+        if (each == n) continue;
+        world_.cut(n, each);
+        end_later([this, n, each] { world_.mend(n, each); });
+      }
+      return;
+    case FaultKind::kCutRegions: {
+      if (config.regions.size() < 2) return;
+      size_t a = rng_.below(config.regions.size()), b = (a + 1) % config.regions.size();
+      world_.cut_regions(config.regions[a], config.regions[b]);
+      end_later([this, a, b] { world_.mend_regions(world_.config().regions[a], world_.config().regions[b]); });
+      return;
+    }
+    case FaultKind::kClog:
+      if (n != other) world_.network().clog(n, other, world_.now_us() + log_uniform(rng_, 1e4, 5e6));
+      return;
+    case FaultKind::kKill:
+      if (!world_.is_up(n)) return;
+      world_.kill(n);
+      down_for_a_while(n);
+      return;
+    case FaultKind::kStop:
+      if (!world_.is_up(n)) return;
+      world_.stop(n, [this, n] { down_for_a_while(n); });
+      return;
+    case FaultKind::kPause:
+      if (!world_.is_up(n)) return;
+      world_.pause(n, true);
+      end_later([this, n] { world_.pause(n, false); });
+      return;
+    case FaultKind::kPowerLoss:
+      if (!world_.may_lose(n, false)) return;
+      world_.lose_power(n);
+      down_for_a_while(n);
+      return;
+    case FaultKind::kPowerLossOfAll:
+      for (NodeIndex each = 0; each < config.nodes.size(); ++each) {
+        if (!world_.may_lose(each, false)) continue;
+        world_.lose_power(each);
+        down_for_a_while(each);
+      }
+      return;
+    case FaultKind::kWipe:
+      if (!world_.may_lose(n, true)) return;
+      world_.wipe(n);
+      down_for_a_while(n);
+      return;
+    case FaultKind::kStepClock: {
+      if (world_.skew_ms() == 0) return;
+      auto bound = static_cast<uint64_t>(world_.skew_ms());
+      world_.step_clock(n, static_cast<int64_t>(rng_.below(2 * bound + 1)) - static_cast<int64_t>(bound));
+      return;
+    }
+    case FaultKind::kLeap:
+      world_.leap(log_uniform(rng_, 1e3, 3e5));
+      return;
+    case FaultKind::kKinds:
+      return;
+  }
+}
+
+}  // namespace cartwheel::sim

@@ -1,0 +1,58 @@
+// Faults: what goes wrong in a random run. Swarm style: each seed takes a random subset of the kinds, each at a rate of
+// its own on a logarithmic scale, so that some runs have one thing go wrong often and others many things now and then.
+// Limits keep recovery possible: data is lost only where the levels and durabilities promise nothing (SimWorld::may_lose).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/rng.h"
+#include "tests/sim/sim_world.h"
+
+namespace cartwheel::sim {
+
+enum class FaultKind : uint8_t {
+  kCutLink, kCutOneWay, kIsolateNode, kCutRegions, kClog,          // links
+  kKill, kStop, kPause, kPowerLoss, kPowerLossOfAll, kWipe,        // machines
+  kStepClock, kLeap,                                               // clocks
+  kKinds
+};
+
+struct FaultPlan {
+  struct Rate {
+    FaultKind kind;
+    int64_t mean_us;  // between two of them
+  };
+  std::vector<Rate> rates;
+  NetworkQuality quality;
+
+  bool none() const { return rates.empty() && quality.loss == 0 && quality.duplicate == 0 && quality.reorder == 0; }
+  // One line for people.
+  std::string to_string() const;
+  // 5 % of all plans have no fault at all.
+  static FaultPlan random(Rng& rng);
+};
+
+class FaultInjector {
+ public:
+  FaultInjector(SimWorld& world, FaultPlan plan, uint64_t seed);
+  void start();
+  // No more faults; those that last go on until they end or the world is healed.
+  void stop() { active_ = false; }
+
+ private:
+  void schedule(const FaultPlan::Rate& rate);
+  void happen(FaultKind kind);
+  void end_later(std::function<void()> end);
+  void down_for_a_while(node::NodeIndex n);
+  node::NodeIndex pick() { return static_cast<node::NodeIndex>(rng_.below(world_.config().nodes.size())); }
+
+  SimWorld& world_;
+  FaultPlan plan_;
+  Rng rng_;
+  bool active_ = false;
+};
+
+}  // namespace cartwheel::sim

@@ -1,0 +1,221 @@
+#include "tests/sim/run_seed.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "base/hash.h"
+#include "base/limits.h"
+#include "tests/sim/checkers.h"
+#include "tests/sim/faults.h"
+#include "tests/sim/sim_world.h"
+#include "tests/sim/workload.h"
+
+namespace cartwheel::sim {
+
+namespace {
+
+constexpr Duration kConvergenceLimit = Duration::seconds(60);
+constexpr uint64_t kEventsMax = 20'000'000;  // of one seed: more is a storm
+
+int64_t log_uniform(Rng& rng, double low, double high) {
+  return static_cast<int64_t>(low * std::pow(high / low, rng.uniform()));
+}
+
+// Neighbouring seeds must not share their numbers: the states of Rng are an arithmetic sequence.
+uint64_t mixed(uint64_t seed) { return hash64(std::string_view(reinterpret_cast<const char*>(&seed), sizeof seed)); }
+
+struct Plan {
+  node::ClusterConfig config;
+  WorldOptions world;
+  WorkloadOptions workload;
+  FaultPlan faults;
+  Duration fault_time;
+  std::string shape;
+};
+
+node::ClusterConfig random_config(Rng& rng, std::string* shape) {
+  static const char* const kRegions[] = {"ap", "eu", "us"};
+  size_t count = rng.chance(0.3) ? 1 : rng.chance(0.8) ? 2 : 3;
+  std::vector<std::pair<std::string, uint32_t>> regions;
+  for (size_t i = 0; i < count; ++i) regions.emplace_back(kRegions[i], 1 + static_cast<uint32_t>(rng.below(3)));
+  if (count == 1 && regions[0].second == 1) regions[0].second = 3;
+  static const char* const kLevels[] = {"local_quorum", "local_quorum", "local_quorum", "quorum",
+                                        "local_one",    "each_quorum",  "one",          "all"};
+  bool always = rng.chance(0.25);
+  std::vector<KeyspaceShape> keyspaces;
+  for (size_t k = 1 + rng.below(2); k > 0; --k) {
+    KeyspaceShape space;
+    for (const auto& region : regions) {
+      bool pinned_elsewhere = !space.replicas.empty() && rng.chance(0.1);
+      space.replicas.push_back(pinned_elsewhere ? 0 : region.second - static_cast<uint32_t>(rng.below(region.second) * rng.below(2)));
+    }
+    space.level = kLevels[rng.below(8)];
+    if (always) space.durability = node::Keyspace::Durability::kAlways;
+    keyspaces.push_back(std::move(space));
+  }
+  uint32_t partitions = 1u << rng.below(5);
+  uint32_t stripes = partitions > 1 && rng.chance(0.3) ? 2 : 1;
+  *shape = std::to_string(partitions) + " partitions, " + std::to_string(stripes) + " stripes;";
+  for (size_t i = 0; i < regions.size(); ++i) {
+    *shape += " " + regions[i].first + " " + std::to_string(regions[i].second) + " nodes, copies";
+    for (const KeyspaceShape& space : keyspaces) *shape += " " + std::to_string(space.replicas[i]);
+    *shape += ";";
+  }
+  for (const KeyspaceShape& space : keyspaces) *shape += " " + space.level;
+  if (always) *shape += ", fsync always";
+  return make_config(regions, partitions, stripes, keyspaces);
+}
+
+Plan make_plan(uint64_t seed, bool verbose) {
+  Rng rng(mixed(seed));
+  Plan plan;
+  plan.config = random_config(rng, &plan.shape);
+  plan.faults = FaultPlan::random(rng);
+  plan.shape += "; " + plan.faults.to_string();
+
+  WorldOptions& world = plan.world;
+  world.seed = rng.next();
+  world.verbose = verbose;
+  world.wide_us = log_uniform(rng, 2e3, 9e4);
+  world.disk.write_us = log_uniform(rng, 20, 500);
+  world.disk.sync_us = log_uniform(rng, 200, 2e4);
+  world.background_sync_us = log_uniform(rng, 5e4, 2e7);
+  if (!plan.faults.none()) {
+    if (rng.chance(0.3)) world.disk.stall = 0.001;
+    if (rng.chance(0.5)) world.skew_ms = log_uniform(rng, 1, limits::kClockSkewMs / 2 - 2000);
+    if (rng.chance(0.5)) world.drift_ppm = log_uniform(rng, 1, 1000);
+    // Not what a product runs with, but nothing may depend on it.
+    world.stripe.announce_interval = Duration::millis(log_uniform(rng, 100, 1000));
+    world.stripe.catch_up_delay = Duration::millis(log_uniform(rng, 50, 1000));
+    world.stripe.peer_timeout = Duration::millis(log_uniform(rng, 1000, 4000));
+    world.stripe.hedge_delay = Duration::millis(log_uniform(rng, 5, 300));
+    if (rng.chance(0.3)) world.stripe.cache_bytes = rng.below(4096);
+    if (rng.chance(0.3)) world.stripe.log_entries = 1 + rng.below(100);
+    if (rng.chance(0.3)) world.stripe.catch_up_chunk_bytes = 1 + rng.below(2000);
+  }
+  world.stripe.sweep_interval = Duration::millis(log_uniform(rng, 200, 5000));
+
+  WorkloadOptions& workload = plan.workload;
+  workload.clients = 2 + static_cast<uint32_t>(rng.below(7));
+  workload.think_us = log_uniform(rng, 2e4, 5e5);
+  workload.other_level = rng.chance(0.5) ? 0 : rng.uniform();
+  workload.other_region = rng.chance(0.5) ? 0 : rng.uniform();
+  workload.ttl_ms = log_uniform(rng, 1e3, 3e5);
+  if (rng.chance(0.15)) workload.big_bytes = 200'000;
+  for (int i = 0; i < 7; ++i) workload.weights.push_back(static_cast<uint32_t>(rng.below(3) * rng.below(4)));
+  workload.weights[rng.below(6)] += 2;
+  workload.weights[6] = std::min(workload.weights[6], 1u);
+  if (plan.faults.none()) workload.timeout_min_ms = 2000;
+  plan.fault_time = Duration{log_uniform(rng, 8e6, 40e6)};
+  return plan;
+}
+
+// Why an operation that a healthy cluster was asked for did not succeed.
+Verdict failed_probe(const SimWorld& world, const std::vector<uint64_t>& ids) {
+  for (uint64_t id : ids) {
+    const OpRecord& op = world.history().op(id);
+    // A level that its own configuration cannot meet is the request's fault.
+    if (op.outcome == Outcome::kOk || op.reply.status.code() == Code::kInvalidArgument) continue;
+    return "all is well again, but: " + to_string(op);
+  }
+  return {};
+}
+
+class Run {
+ public:
+  Run(Plan plan, uint64_t seed)
+      : plan_(std::move(plan)),
+        world_(plan_.config, plan_.world),
+        workload_(world_, plan_.workload, mixed(seed) + 1),
+        faults_(world_, plan_.faults, mixed(seed) + 2) {}
+
+  SimWorld& world() { return world_; }
+
+  Verdict phases() {
+    world_.start_all();
+    if (plan_.faults.none()) {  // until everybody has met; with faults nobody waits for that
+      if (Verdict wrong = run(Duration::seconds(1))) return wrong;
+    }
+    workload_.start();
+    faults_.start();
+    if (Verdict wrong = run(plan_.fault_time)) return wrong;
+    faults_.stop();
+    world_.heal();
+    if (Verdict wrong = run(Duration::seconds(2))) return wrong;
+    workload_.stop();
+    if (Verdict wrong = run(Duration::seconds(4))) return wrong;  // longer than any request may take
+    if (Verdict wrong = converge()) return wrong;
+    std::vector<uint64_t> probes = workload_.probe();
+    if (Verdict wrong = run(Duration::seconds(3))) return wrong;
+    if (Verdict wrong = failed_probe(world_, probes)) return wrong;
+    if (Verdict wrong = converge()) return wrong;
+    if (Verdict wrong = check()) return wrong;
+    // Long after, when everything with an expiry is past its grace.
+    world_.leap(2 * plan_.workload.ttl_ms + limits::kExpiryGraceMs + 2 * world_.skew_ms() + 100'000);
+    if (!world_.run_until([this] { return stopped() || purged(); }, Duration::seconds(40))) return check_purged(world_);
+    if (Verdict wrong = converge()) return wrong;
+    return check();
+  }
+
+ private:
+  bool stopped() const { return world_.history().violation() || world_.queue().executed() > kEventsMax; }
+  // Looking is slow: twice a second will do.
+  bool purged() { return due() && !check_purged(world_); }
+  bool due() {
+    if (world_.now_us() < next_look_) return false;
+    next_look_ = world_.now_us() + 500'000;
+    return true;
+  }
+
+  Verdict run(Duration duration) {
+    world_.run_until([this] { return stopped(); }, duration);
+    if (world_.history().violation()) return world_.history().violation();
+    if (stopped()) return "more than " + std::to_string(kEventsMax) + " events";
+    return {};
+  }
+
+  Verdict converge() {
+    if (!world_.run_until([this] { return stopped() || (due() && world_.converged()); }, kConvergenceLimit)) {
+      return "did not converge within 60 s: " + world_.difference().value_or("just now it did");
+    }
+    return run(Duration{0});
+  }
+
+  Verdict check() {
+    if (Verdict wrong = check_answered(world_)) return wrong;
+    if (Verdict wrong = check_oracle(world_)) return wrong;
+    if (Verdict wrong = check_acknowledged(world_)) return wrong;
+    if (Verdict wrong = check_removed(world_)) return wrong;
+    if (Verdict wrong = check_levels(world_)) return wrong;
+    if (Verdict wrong = check_sessions(world_)) return wrong;
+    return plan_.faults.none() ? check_healthy(world_) : Verdict();
+  }
+
+  Plan plan_;
+  SimWorld world_;
+  Workload workload_;
+  FaultInjector faults_;
+  int64_t next_look_ = 0;
+};
+
+}  // namespace
+
+SeedResult run_seed(uint64_t seed, bool verbose) {
+  Plan plan = make_plan(seed, verbose);
+  SeedResult result;
+  result.seed = seed;
+  result.shape = plan.shape;
+  Run run(std::move(plan), seed);
+  result.failure = run.phases();
+  SimWorld& world = run.world();
+  result.trace_hash = world.trace().hash();
+  result.events = world.queue().executed();
+  result.virtual_us = world.now_us();
+  result.operations = world.history().ops().size();
+  for (const OpRecord& op : world.history().ops()) result.acknowledged += op.outcome == Outcome::kOk ? 1 : 0;
+  return result;
+}
+
+}  // namespace cartwheel::sim

@@ -1,0 +1,22 @@
+// run_seed: one random run from one number: a cluster of a random shape, faults under load, then everything heals, the
+// replicas must agree within a bounded time, and all checkers look. The same seed is the same run, message for message.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace cartwheel::sim {
+
+struct SeedResult {
+  uint64_t seed = 0;
+  std::optional<std::string> failure;  // what is wrong first
+  std::string shape;                   // of the cluster and its faults, for people
+  uint64_t trace_hash = 0;
+  uint64_t events = 0, operations = 0, acknowledged = 0;
+  int64_t virtual_us = 0;              // leaps not counted
+};
+
+SeedResult run_seed(uint64_t seed, bool verbose = false);
+
+}  // namespace cartwheel::sim

@@ -1,0 +1,217 @@
+#include "tests/sim/sim_stripe.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/planted.h"
+
+namespace cartwheel::sim {
+
+SimStripe::SimStripe(EventQueue& queue, const SimClock& clock, History& history, Trace& trace,
+                     const node::ClusterConfig& config, node::StripeOptions options, DiskTimes disk, uint64_t seed,
+                     Send send)
+    : queue_(queue),
+      clock_(clock),
+      history_(history),
+      trace_(trace),
+      config_(config),
+      options_(std::move(options)),
+      disk_(disk),
+      rng_(seed),
+      send_(std::move(send)) {}
+
+void SimStripe::in_this_life(int64_t delay_us, std::function<void()> action) {
+  queue_.after(delay_us, [this, life = life_, action = std::move(action)] {
+    if (life == life_) action();
+  });
+}
+
+int64_t SimStripe::disk_time(int64_t up_to_us) {
+  if (rng_.chance(disk_.stall)) {
+    int64_t stall = static_cast<int64_t>(rng_.below(1'000'000));
+    stalled_until_ = std::max(stalled_until_, queue_.now() + stall);
+    return stall;
+  }
+  return 1 + static_cast<int64_t>(rng_.below(static_cast<uint64_t>(up_to_us)));
+}
+
+void SimStripe::start(const std::string& boot_id) {
+  CHECK(!alive());
+  ++life_;
+  options_.seed = rng_.next();
+  options_.boot_id = boot_id;
+  started_ = stopping_ = turn_scheduled_ = writing_ = false;
+  tick_at_ = -1;
+  inbox_.clear();
+  releases_.clear();
+  turn_events_.clear();
+  engine_->restart();
+  stripe_ = std::make_unique<node::Stripe>(config_, options_, *engine_);
+  stripe_->set_observer(this);
+  Status status = stripe_->start(clock_.at(queue_.now()));
+  if (!status.ok()) {
+    history_.violate("node " + std::to_string(options_.self) + " does not start: " + status.to_string());
+    stripe_.reset();
+    return;
+  }
+  end_turn(false);
+  if (!writing_) started_ = true;
+}
+
+void SimStripe::end_life() {
+  for (Partition partition : partitions_) last_clocks_[partition] = stripe_->clock(partition.keyspace, partition.arc);
+  ++life_;
+  stripe_.reset();
+  started_ = stopping_ = turn_scheduled_ = writing_ = false;
+  inbox_.clear();
+  releases_.clear();
+  turn_events_.clear();
+}
+
+void SimStripe::kill() {
+  if (alive()) end_life();
+}
+
+void SimStripe::lose_power() {
+  CHECK(!alive());
+  engine_->crash(rng_);
+}
+
+void SimStripe::pause(bool paused) {
+  paused_ = paused;
+  stalled_until_ = std::max(stalled_until_, queue_.now());
+  if (!paused) schedule_turn();
+}
+
+void SimStripe::post(Event event) {
+  if (!alive()) return;
+  inbox_.push_back(std::move(event));
+  schedule_turn();
+}
+
+void SimStripe::schedule_turn() {
+  if (!running() || paused_ || writing_ || turn_scheduled_ || (inbox_.empty() && !stopping_)) return;
+  turn_scheduled_ = true;
+  // A node that drains looks now and then whether it is done.
+  int64_t delay = inbox_.empty() ? 2'000 : static_cast<int64_t>(rng_.below(40));
+  in_this_life(delay, [this] {
+    turn_scheduled_ = false;
+    if (!paused_ && !writing_) run_turn();
+  });
+}
+
+void SimStripe::run_turn() {
+  if (queue_.now() != last_turn_us_) turns_in_a_row_ = 0;
+  last_turn_us_ = queue_.now();
+  CHECK(++turns_in_a_row_ < 10'000);  // the machine's deadline does not move
+  Now now = clock_.at(queue_.now());
+  for (size_t n = 1 + rng_.below(64); n > 0 && !inbox_.empty(); --n) {
+    Event event = std::move(inbox_.front());
+    inbox_.pop_front();
+    event(*stripe_, now);
+  }
+  bool is_last = stopping_ && stripe_->drain(now);
+  if (is_last) stripe_->stop(now);
+  end_turn(is_last);
+  schedule_turn();
+}
+
+void SimStripe::on_coordinated(uint16_t keyspace, uint32_t arc, const crdt::Delta& delta) {
+  std::vector<size_t> events = history_.coordinated({keyspace, arc}, delta, options_.self, queue_.now());
+  turn_events_.insert(turn_events_.end(), events.begin(), events.end());
+}
+
+void SimStripe::end_turn(bool is_last) {
+  node::Output output = stripe_->take_output();
+  auto release = std::make_shared<Release>();
+  release->messages = std::move(output.messages);
+  release->answers = std::move(output.answers);
+  if (planted(Bug::kSendBeforeLocalWrite)) {
+    for (auto& message : std::exchange(release->messages, {})) send_(message.to, std::move(message.bytes));
+  }
+  if (planted(Bug::kAckBeforeLocalWrite)) {
+    for (auto& answer : std::exchange(release->answers, {})) answer.callback(std::move(answer.reply));
+  }
+  releases_.push_back(release);
+  if (output.batch.empty() && !output.sync) {
+    CHECK(turn_events_.empty());
+    release->ready = true;
+    release_ready();
+    if (is_last) {
+      end_life();
+      return;
+    }
+    schedule_tick();
+    return;
+  }
+  writing_ = true;
+  in_this_life(disk_time(disk_.write_us), [this, release, batch = std::move(output.batch), sync = output.sync, is_last] {
+    Status status = engine_->write(batch);
+    CHECK(status.ok());
+    for (size_t event : std::exchange(turn_events_, {})) history_.events()[event].written = true;
+    // A life begins and ends with a turn that nothing may overtake; other turns go on while a sync runs.
+    if (sync && started_ && !is_last) writing_ = false;
+    if (!sync) {
+      written(release, false, is_last);
+    } else {
+      in_this_life(disk_time(disk_.sync_us), [this, release, is_last] { written(release, true, is_last); });
+      if (!writing_) {
+        schedule_tick();
+        schedule_turn();
+      }
+    }
+  });
+}
+
+void SimStripe::written(std::shared_ptr<Release> release, bool sync, bool is_last) {
+  if (sync) CHECK(engine_->sync().ok());
+  release->ready = true;
+  release_ready();
+  if (!alive()) return;
+  if (is_last) {
+    end_life();
+    return;
+  }
+  if (sync && started_) return;  // its turn ended when the batch was written
+  writing_ = false;
+  started_ = true;
+  schedule_tick();
+  schedule_turn();
+}
+
+void SimStripe::release_ready() {
+  while (!releases_.empty() && releases_.front()->ready) {
+    auto release = releases_.front();
+    releases_.pop_front();
+    let_go(*release);
+  }
+}
+
+void SimStripe::let_go(Release& release) {
+  for (auto& message : release.messages) send_(message.to, std::move(message.bytes));
+  for (auto& answer : release.answers) answer.callback(std::move(answer.reply));
+}
+
+void SimStripe::schedule_tick() {
+  auto deadline = stripe_->next_deadline();
+  if (!deadline) return;
+  int64_t due = std::max(clock_.true_time_of(*deadline), queue_.now() + 1);
+  if (tick_at_ > queue_.now() && tick_at_ <= due) return;  // that one comes first and asks again
+  due += static_cast<int64_t>(rng_.below(1000));
+  tick_at_ = due;
+  in_this_life(due - queue_.now(), [this, due] {
+    if (tick_at_ != due) return;
+    tick_at_ = -1;
+    post([](node::Stripe& stripe, Now now) { stripe.on_tick(now); });
+  });
+}
+
+const crdt::Clock& SimStripe::clock(Partition partition) const {
+  static const crdt::Clock kNone;
+  if (stripe_) return stripe_->clock(partition.keyspace, partition.arc);
+  auto it = last_clocks_.find(partition);
+  return it == last_clocks_.end() ? kNone : it->second;
+}
+
+}  // namespace cartwheel::sim

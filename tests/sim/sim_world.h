@@ -1,0 +1,167 @@
+// SimWorld: a whole cluster in one process and one thread, in virtual time: real stripes on simulated clocks, disks and
+// links. Scenarios and the random runs of run_seed.h drive it; everything that happens follows from the seed.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/rng.h"
+#include "base/time.h"
+#include "node/core/cluster.h"
+#include "node/core/stripe.h"
+#include "tests/sim/event_queue.h"
+#include "tests/sim/history.h"
+#include "tests/sim/sim_clock.h"
+#include "tests/sim/sim_network.h"
+#include "tests/sim/sim_stripe.h"
+#include "tests/sim/trace.h"
+
+namespace cartwheel::sim {
+
+struct WorldOptions {
+  uint64_t seed = 1;
+  bool verbose = false;
+  int64_t wide_us = 40'000;  // one way between two regions
+  DiskTimes disk;
+  int64_t skew_ms = 0;       // wall clocks are off by up to this, and step within it
+  int64_t drift_ppm = 0;     // and run fast or slow by up to this
+  int64_t background_sync_us = 2'000'000;  // how often a kernel writes dirty pages back
+  node::StripeOptions stripe;  // self, stripe, seed and boot_id are set by the world
+};
+
+class SimWorld {
+ public:
+  // REQUIRES: finish(config) was ok.
+  SimWorld(node::ClusterConfig config, WorldOptions options);
+  ~SimWorld();
+  SimWorld(const SimWorld&) = delete;
+  SimWorld& operator=(const SimWorld&) = delete;
+
+  // --- time
+  EventQueue& queue() { return queue_; }
+  const EventQueue& queue() const { return queue_; }
+  int64_t now_us() const { return queue_.now(); }
+  // True wall time, as a clock without skew shows it.
+  WallTime wall() const { return {kWallStartMs + leapt_ms_ + queue_.now() / 1000}; }
+  void run_for(Duration duration) { queue_.run_until(queue_.now() + duration.us); }
+  // Runs until `done` or `limit` has passed; whether it was done.
+  bool run_until(const std::function<bool()>& done, Duration limit);
+  // All wall clocks go forward together: what a long wait would do to expiries.
+  void leap(int64_t ms);
+
+  // --- nodes
+  node::NodeIndex node_named(const std::string& name) const { return config_.node(name); }
+  bool is_up(node::NodeIndex n) const { return !machines_[n].down; }
+  void start(node::NodeIndex n);       // after kill, stop, lose_power or wipe
+  void start_all();
+  void kill(node::NodeIndex n);        // the process: what was written stays
+  // Drains and ends; is_up() is false when it is done, which is when `stopped` is called, unless it died before.
+  void stop(node::NodeIndex n, std::function<void()> stopped = {});
+  void lose_power(node::NodeIndex n);  // what was not synced may be gone
+  void wipe(node::NodeIndex n);        // everything is gone
+  void pause(node::NodeIndex n, bool paused);
+  void step_clock(node::NodeIndex n, int64_t skew_ms);
+  int64_t skew_ms() const { return options_.skew_ms; }
+  // Whether node `n` may lose data now without the loss of something that the levels promised: every node has again
+  // what it once lost, and the other nodes of its region are up.
+  bool may_lose(node::NodeIndex n, bool wiped) const;
+
+  // --- links
+  SimNetwork& network() { return *network_; }
+  void cut(node::NodeIndex a, node::NodeIndex b, bool both_ways = true);
+  void mend(node::NodeIndex a, node::NodeIndex b, bool both_ways = true);
+  void cut_regions(const std::string& a, const std::string& b);
+  void mend_regions(const std::string& a, const std::string& b);
+
+  // Everything is well from now on: links, clocks, disks; whoever was down is up.
+  void heal();
+
+  // --- operations
+  using Done = std::function<void(const OpRecord&)>;
+  // A client sends `operation` to node `n`; `done` is called when it has the answer or the node has died. Returns its id.
+  uint64_t submit(node::NodeIndex n, uint16_t keyspace, node::Operation operation, std::optional<node::Level> level = {},
+                  Duration timeout = Duration::millis(2000), Done done = {});
+  // The same, and the world runs until it has ended.
+  const OpRecord& call(node::NodeIndex n, uint16_t keyspace, node::Operation operation,
+                       std::optional<node::Level> level = {}, Duration timeout = Duration::millis(2000));
+
+  // --- looking in
+  const node::ClusterConfig& config() const { return config_; }
+  History& history() { return history_; }
+  const History& history() const { return history_; }
+  Trace& trace() { return trace_; }
+  Partition partition_of(uint16_t keyspace, const std::string& key) const;
+  std::vector<Partition> partitions() const;
+  const std::vector<node::NodeIndex>& owners(Partition partition) const {
+    return config_.assignments[partition.keyspace].owners[partition.arc];
+  }
+  bool owns(node::NodeIndex n, Partition partition) const;
+  SimStripe& stripe(node::NodeIndex n, uint32_t number) { return *machines_[n].stripes[number]; }
+  SimStripe& stripe_of(node::NodeIndex n, Partition p) { return stripe(n, p.arc % config_.stripes); }
+  const SimStripe& stripe_of(node::NodeIndex n, Partition p) const {
+    return *machines_[n].stripes[p.arc % config_.stripes];
+  }
+  // Replicas of `config`'s keyspace per region, in the order of config.regions.
+  std::vector<uint32_t> replicas(uint16_t keyspace) const;
+  // Sum of a counter of all stripes that are alive.
+  uint64_t total(uint64_t node::StripeStats::* counter) const;
+
+  // The dots whose effects the replicas of `partition` must show: their clock. A partition without other replicas need not
+  // write its clock with every turn; there it is all that was written, and nothing is known once its node lost something.
+  std::optional<crdt::Clock> survivors(Partition partition) const;
+  // Nothing when every partition's replicas are all up and agree on clock and state; else what differs first.
+  std::optional<std::string> difference();
+  bool converged() { return !difference(); }
+
+ private:
+  struct Machine {
+    std::vector<std::unique_ptr<SimStripe>> stripes;
+    SimClock clock;
+    bool down = true;
+    bool stopping = false;
+    uint64_t boot = 0;
+    uint64_t life = 0;
+    std::vector<uint64_t> waiting;  // operations that the present life has not answered
+    std::optional<size_t> loss;     // of the history's losses, while this node lacks what it lost
+    std::vector<std::pair<Partition, crdt::Clock>> before_loss;
+  };
+
+  void bury(node::NodeIndex n);
+  void begin_loss(node::NodeIndex n, bool wiped);
+  void assess_loss(node::NodeIndex n);
+  void watch_recovery(node::NodeIndex n);
+  bool recovered(node::NodeIndex n) const;
+  void finish_stop(node::NodeIndex n, std::function<void()> stopped);
+  void background_sync(node::NodeIndex n);
+  void check_deadline(uint64_t op, node::NodeIndex n, uint64_t life, int64_t deadline_us, int tries);
+  std::string name(node::NodeIndex n) const { return config_.nodes[n].name; }
+  void note(const std::string& line) { trace_.note(queue_.now(), line); }
+
+  node::ClusterConfig config_;
+  WorldOptions options_;
+  EventQueue queue_;
+  Trace trace_;
+  History history_;
+  Rng rng_;
+  int64_t leapt_ms_ = 0;
+  std::unique_ptr<SimNetwork> network_;
+  std::vector<Machine> machines_;
+  std::vector<std::vector<std::pair<Partition, crdt::Clock>>> recovery_targets_;  // per node
+  std::vector<Done> done_;                                                        // per operation
+};
+
+// A configuration for tests: `regions` as {name, nodes}, two zones in each, one keyspace per entry of `replicas`.
+struct KeyspaceShape {
+  std::vector<uint32_t> replicas;  // per region, in the order of `regions`
+  std::string level = "local_quorum";
+  node::Keyspace::Durability durability = node::Keyspace::Durability::kOs;
+};
+node::ClusterConfig make_config(const std::vector<std::pair<std::string, uint32_t>>& regions, uint32_t partitions,
+                                uint32_t stripes, const std::vector<KeyspaceShape>& keyspaces);
+
+}  // namespace cartwheel::sim
