@@ -38,6 +38,7 @@ std::string_view name_of(std::string_view path) { return crdt::take_step(path)->
 Result<Value> get(ObjectStore& store, const StoredObject& object, WallTime wall) {
   if (!exists(object, wall)) return Value::Nil();
   if (object.root() != Tag::kString) return wrong_type();
+  if (const std::string* plain = object.plain_string()) return Value::Bytes(*plain);
   auto leaf = store.leaf(object, kStringPath);
   if (!leaf.ok()) return leaf.status();
   return bytes_or_nil(crdt::string_value(**leaf));

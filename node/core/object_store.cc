@@ -55,16 +55,6 @@ uint64_t StoredObject::count(crdt::Tag root) const {
   return n;
 }
 
-uint64_t StoredObject::content() const {
-  uint64_t n = 0;
-  if (exploded_) {
-    for (uint64_t c : counts_.by_tag) n += c;
-    return n;
-  }
-  for (const auto& [path, leaf] : packed_.rows()) n += root_tag(path) != crdt::Tag::kExpiry && leaf.visible();
-  return n;
-}
-
 bool StoredObject::flat() const {
   if (exploded_) return counts_.nested == 0;
   for (const auto& [path, leaf] : packed_.rows()) {
@@ -73,26 +63,30 @@ bool StoredObject::flat() const {
   return true;
 }
 
-crdt::Tag StoredObject::root() const {
+void StoredObject::summarize() const {
+  Summary s;
+  s.valid = true;
+  s.expires_at = crdt::expiry_ms(expiry());
   if (exploded_) {
-    for (size_t tag = 6; tag > 1; --tag) {
-      if (counts_.by_tag[tag] > 0) return static_cast<crdt::Tag>(tag);
+    for (size_t tag = static_cast<size_t>(crdt::Tag::kString); tag < std::size(counts_.by_tag); ++tag) {
+      s.content += counts_.by_tag[tag];
+      if (counts_.by_tag[tag] > 0) s.root = static_cast<crdt::Tag>(tag);
     }
-    CHECK(false);
+  } else {
+    for (const auto& [path, leaf] : packed_.rows()) {  // paths ascend, and start with the tag
+      if (root_tag(path) == crdt::Tag::kExpiry || !leaf.visible()) continue;
+      ++s.content;
+      s.root = root_tag(path);
+      s.plain_string = s.root == crdt::Tag::kString && leaf.chains.empty() ? &crdt::winner(leaf)->value : nullptr;
+    }
   }
-  const auto& rows = packed_.rows();
-  for (size_t i = rows.size(); i > 0; --i) {  // paths ascend, and start with the tag
-    if (rows[i - 1].second.visible()) return root_tag(rows[i - 1].first);
-  }
-  CHECK(false);
+  summary_ = s;
 }
-
-std::optional<int64_t> StoredObject::expires_at() const { return crdt::expiry_ms(expiry()); }
 
 uint64_t StoredObject::digest() const { return packed_.digest() ^ (exploded_ ? counts_.digest : 0); }
 
 ObjectStore::~ObjectStore() {
-  for (auto& [id, object] : buckets_) {
+  for (auto [id, object] : buckets_) {
     while (object != nullptr) {
       StoredObject* next = object->next_;
       delete object;
@@ -102,8 +96,9 @@ ObjectStore::~ObjectStore() {
 }
 
 Result<StoredObject*> ObjectStore::open(PartitionId partition, uint64_t hash, std::string_view key) {
-  StoredObject*& bucket = buckets_[bucket_of(partition, hash)];
-  for (StoredObject* o = bucket; o != nullptr; o = o->next_) {
+  const uint64_t id = bucket_of(partition, hash);
+  auto found = buckets_.find(id);
+  for (StoredObject* o = found == buckets_.end() ? nullptr : found->second; o != nullptr; o = o->next_) {
     if (o->key_ == key && o->partition_.keyspace == partition.keyspace) {
       o->referenced_ = true;
       ++hits_;
@@ -115,13 +110,11 @@ Result<StoredObject*> ObjectStore::open(PartitionId partition, uint64_t hash, st
   object->partition_ = partition;
   object->hash_ = hash;
   object->key_ = key;
-  if (Status s = load(*object); !s.ok()) {
-    if (bucket == nullptr) buckets_.erase(bucket_of(partition, hash));
-    return s;
-  }
+  RETURN_IF_ERROR(load(*object));
   object->cost_ = cost_of(*object);
   cache_used_ += object->cost_;
-  if (bucket == nullptr) clock_hand_.push_back(bucket_of(partition, hash));
+  StoredObject*& bucket = buckets_[id];
+  if (bucket == nullptr) clock_hand_.push_back(id);
   object->next_ = bucket;
   bucket = object.release();
   return bucket;
@@ -186,6 +179,7 @@ Result<const crdt::Leaf*> ObjectStore::leaf(const StoredObject& object, std::str
 }
 
 void ObjectStore::mark_dirty(StoredObject& object) {
+  object.summary_.valid = false;
   if (object.dirty_) return;
   object.dirty_ = true;
   dirty_.push_back(&object);
@@ -195,6 +189,7 @@ Status ObjectStore::update(StoredObject& object, std::string_view path, crdt::Le
   mark_dirty(object);
   if (!object.exploded_ || path == kExpiryPath) {
     object.packed_.set(path, std::move(leaf));
+    object.summary_.valid = false;
     return Status::Ok();
   }
   auto before = this->leaf(object, path);
@@ -231,6 +226,7 @@ void ObjectStore::explode(StoredObject& object) {
   }
   object.packed_ = std::move(rest);
   object.exploded_ = true;
+  object.summary_.valid = false;
 }
 
 Status ObjectStore::merged_scan(const std::string& begin, const std::string& end,
@@ -296,6 +292,7 @@ Status ObjectStore::purge(StoredObject& object) {
   object.packed_ = {};
   object.counts_ = {};
   object.exploded_ = false;
+  object.summary_.valid = false;
   return Status::Ok();
 }
 
@@ -351,6 +348,7 @@ void ObjectStore::flush(storage::WriteBatch& batch, const std::function<void(Par
       }
     }
     if (object->exploded_ && object->counts_.rows == 0) object->exploded_ = false;  // shrunk to nothing: packed again
+    object->summary_.valid = false;
     if (!object->exploded_ && object->packed_.empty()) {
       if (object->stored_) batch.erase(row);
       object->stored_ = false;

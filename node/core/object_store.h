@@ -13,8 +13,9 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <unordered_map>
 #include <vector>
+
+#include <tsl/robin_map.h>
 
 #include "base/status.h"
 #include "crdt/object.h"
@@ -33,14 +34,19 @@ class StoredObject {
   // The number of visible leaves whose path starts with `root`.
   uint64_t count(crdt::Tag root) const;
   // The number of visible leaves other than the expiry.
-  uint64_t content() const;
+  uint64_t content() const { return summary().content; }
   // Whether all visible map fields are plain strings, so that count(kField) is the number of fields.
   bool flat() const;
   // The tag that shows at the root: the highest of the visible ones. REQUIRES: visible().
-  crdt::Tag root() const;
+  crdt::Tag root() const {
+    CHECK(visible());
+    return summary().root;
+  }
   const crdt::Leaf* expiry() const { return packed_.find(crdt::path_step(crdt::Tag::kExpiry)); }
   // When it expires, or nothing.
-  std::optional<int64_t> expires_at() const;
+  std::optional<int64_t> expires_at() const { return summary().expires_at; }
+  // What a plain string shows (one value and no increments beside it); nullptr for anything else. Until the next change.
+  const std::string* plain_string() const { return summary().plain_string; }
   bool is_exploded() const { return exploded_; }
   // Of a packed object: all its leaves. Of another: only the expiry.
   const crdt::Object& packed() const { return packed_; }
@@ -56,9 +62,24 @@ class StoredObject {
     void add(std::string_view path, const crdt::Leaf& leaf, int sign);
   };
 
-  PartitionId partition_;
-  uint64_t hash_ = 0;
+  // What most operations want to know, worked out once between changes.
+  struct Summary {
+    bool valid = false;
+    crdt::Tag root = crdt::Tag::kExpiry;
+    uint64_t content = 0;
+    std::optional<int64_t> expires_at;
+    const std::string* plain_string = nullptr;
+  };
+  const Summary& summary() const {
+    if (!summary_.valid) summarize();
+    return summary_;
+  }
+  void summarize() const;
+
   std::string key_;
+  PartitionId partition_;
+  mutable Summary summary_;
+  uint64_t hash_ = 0;
   crdt::Object packed_;
   bool exploded_ = false;
   Counts counts_;                 // of the leaf rows of an exploded object
@@ -117,7 +138,7 @@ class ObjectStore {
   void evict_one();
 
   const storage::Engine& engine_;
-  std::unordered_map<uint64_t, StoredObject*> buckets_;  // by key hash mixed with the keyspace; owns the chains
+  tsl::robin_map<uint64_t, StoredObject*> buckets_;  // by key hash mixed with the keyspace; owns the chains
   std::vector<uint64_t> clock_hand_;                     // bucket ids in the order of arrival, a ring of candidates
   size_t hand_ = 0;
   std::vector<StoredObject*> dirty_;

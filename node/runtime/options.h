@@ -20,7 +20,7 @@ struct ServeOptions {
   std::string cluster_file, node, data_dir;
   uint32_t shards = 0;  // 0: as many as there are cores, and no more than stripes
   std::string log_level = "info", log_format = "text";
-  uint32_t cache_mb = 64;  // blocks read from disk, all stripes together; decoded objects take as much again
+  uint32_t cache_mb = 256;  // decoded objects, all stripes together; blocks read from disk take a quarter of it on top
 };
 
 struct StatusOptions {

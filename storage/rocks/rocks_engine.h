@@ -25,7 +25,7 @@ class RocksMemory {
  public:
   // `cache_bytes` of blocks read, `memtable_bytes` of rows not yet flushed; beyond it a stripe that writes also
   // flushes.
-  static std::shared_ptr<RocksMemory> create(uint64_t cache_bytes = 64 << 20, uint64_t memtable_bytes = 128 << 20);
+  static std::shared_ptr<RocksMemory> create(uint64_t cache_bytes = 64 << 20, uint64_t memtable_bytes = 192 << 20);
   ~RocksMemory();
   RocksMemory(const RocksMemory&) = delete;
   RocksMemory& operator=(const RocksMemory&) = delete;
@@ -39,7 +39,7 @@ class RocksMemory {
 
 struct RocksOptions {
   std::shared_ptr<RocksMemory> memory = {};  // null: the engine's own, of the default size
-  uint64_t write_buffer_bytes = 32 << 20;    // one memtable; it is allocated as it fills
+  uint64_t write_buffer_bytes = 64 << 20;    // one memtable; it is allocated as it fills
   int write_buffers_max = 3;                 // memtables, before writes wait for the flush
   uint64_t log_bytes_max = uint64_t{128} << 20;
 };
