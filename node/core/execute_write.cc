@@ -36,7 +36,7 @@ Result<Value> read_string(Mutation& m) {
   return Value::Bytes(*crdt::string_value(**leaf));
 }
 
-Result<Value> set(Mutation& m, const Operation& op) {
+Result<Value> set(Mutation& m, Operation& op) {
   Value old = Value::Nil();
   if (op.want_old) {
     auto value = read_string(m);
@@ -44,14 +44,14 @@ Result<Value> set(Mutation& m, const Operation& op) {
     old = std::move(*value);
   }
   // SET replaces a value of any type.
-  if (m.object().content() > m.object().count(Tag::kString)) {
+  if (m.object().plain_string() == nullptr && m.object().content() > m.object().count(Tag::kString)) {
     for (Tag tag : {Tag::kFlagEnableWins, Tag::kFlagDisableWins, Tag::kElement, Tag::kField}) {
       if (m.object().count(tag) > 0) RETURN_IF_ERROR(m.clear(std::string(1, static_cast<char>(tag))));
     }
   }
   auto leaf = m.leaf(kStringPath);
   if (!leaf.ok()) return leaf.status();
-  RETURN_IF_ERROR(m.change(kStringPath, crdt::assign(*leaf, op.args[0], m.time())));
+  RETURN_IF_ERROR(m.change(kStringPath, crdt::assign(*leaf, std::move(op.args[0]), m.time())));
   RETURN_IF_ERROR(replace_expiry(m, op.expiry));
   return old;
 }
@@ -173,7 +173,7 @@ Result<Value> get_and(Mutation& m, const Operation& op, WallTime wall) {
   return value;
 }
 
-Result<Value> dispatch(Mutation& m, const Operation& op, WallTime wall) {
+Result<Value> dispatch(Mutation& m, Operation& op, WallTime wall) {
   switch (op.verb) {
     case Verb::kSet: return set(m, op);
     case Verb::kIncrement:
@@ -250,7 +250,7 @@ Status Mutation::clear(std::string_view prefix) {
 
 Status Mutation::tidy() { return object_.visible() ? Status::Ok() : remove(kExpiryPath); }
 
-Result<Value> execute_write(Mutation& m, const Operation& op, WallTime wall, int64_t default_ttl_ms) {
+Result<Value> execute_write(Mutation& m, Operation& op, WallTime wall, int64_t default_ttl_ms) {
   auto at = m.object().expires_at();
   if (at && *at <= wall.ms && (m.object().visible() || m.object().expiry() != nullptr)) {
     // A touch that comes too late here must not destroy what another region may have touched in time.

@@ -155,7 +155,7 @@ Result<crdt::Object> ObjectStore::decode_header(std::string_view value) {
 }
 
 Result<const crdt::Leaf*> ObjectStore::leaf(const StoredObject& object, std::string_view path) {
-  if (!object.exploded_ || path == kExpiryPath) return object.packed_.find(path);
+  if (keeps_inside(object, path)) return object.packed_.find(path);
   // One operation asks for the same leaf several times.
   std::string row = leaf_row(object_base(object.partition_, object.hash_, object.key_), path);
   if (row == scratch_row_) return scratch_found_ ? &scratch_ : nullptr;
@@ -187,9 +187,8 @@ void ObjectStore::mark_dirty(StoredObject& object) {
 
 Status ObjectStore::update(StoredObject& object, std::string_view path, crdt::Leaf leaf) {
   mark_dirty(object);
-  if (!object.exploded_ || path == kExpiryPath) {
+  if (keeps_inside(object, path)) {
     object.packed_.set(path, std::move(leaf));
-    object.summary_.valid = false;
     return Status::Ok();
   }
   auto before = this->leaf(object, path);
@@ -338,6 +337,7 @@ void ObjectStore::flush(storage::WriteBatch& batch, const std::function<void(Par
     object->dirty_ = false;
     std::string row = header_row(object_base(object->partition_, object->hash_, object->key_));
     std::string value;
+    value.reserve(object->cost_);  // mostly what it takes, and one allocation
     Encoder out(value);
     if (!object->exploded_) {
       out.u8(kPacked);

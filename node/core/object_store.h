@@ -101,6 +101,22 @@ class ObjectStore {
 
   // The leaf at `path`, or nullptr. Valid until the next call of any method.
   Result<const crdt::Leaf*> leaf(const StoredObject& object, std::string_view path);
+  // Lets `change` work on the leaf at `path`, an empty one if there is none; one that is left empty is removed.
+  template <typename Change>
+  Status modify(StoredObject& object, std::string_view path, Change change) {
+    if (!keeps_inside(object, path)) {
+      auto before = leaf(object, path);
+      if (!before.ok()) return before.status();
+      crdt::Leaf copy = *before == nullptr ? crdt::Leaf() : **before;
+      change(copy);
+      return update(object, path, std::move(copy));
+    }
+    mark_dirty(object);
+    crdt::Leaf& inside = object.packed_.at(path);
+    change(inside);
+    if (inside.empty()) object.packed_.erase(path);
+    return Status::Ok();
+  }
   // Replaces the leaf at `path`; an empty one removes it.
   Status update(StoredObject& object, std::string_view path, crdt::Leaf leaf);
   // Calls `visit` for each leaf whose path starts with `prefix`, until it returns false. `visit` must not change anything.
@@ -129,6 +145,10 @@ class ObjectStore {
  private:
   using Overlay = std::map<std::string, std::optional<std::string>>;
 
+  // Whether the leaf at `path` is part of the object's own row.
+  static bool keeps_inside(const StoredObject& object, std::string_view path) {
+    return !object.exploded_ || path[0] == static_cast<char>(crdt::Tag::kExpiry);
+  }
   Status load(StoredObject& object);
   void mark_dirty(StoredObject& object);
   void explode(StoredObject& object);

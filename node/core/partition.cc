@@ -34,14 +34,11 @@ Status apply_change(ObjectStore& store, Partition& partition, StoredObject& obje
   if (change.kind == crdt::Change::Kind::kRange) {
     RETURN_IF_ERROR(remove_observed(store, object, change.path, change.observed));
   } else {
-    auto before = store.leaf(object, change.path);
-    if (!before.ok()) return before.status();
-    crdt::Leaf leaf = *before == nullptr ? crdt::Leaf() : **before;
-    leaf.apply(change, change.puts && partition.causal.put_is_dead(object.key(), change.path, change.dot));
-    if (!leaf.resets.empty()) {
-      leaf.forget_resets([&](const crdt::Dot& dot) { return partition.settled(dot); });
-    }
-    RETURN_IF_ERROR(store.update(object, change.path, std::move(leaf)));
+    bool dead = change.puts && partition.causal.put_is_dead(object.key(), change.path, change.dot);
+    RETURN_IF_ERROR(store.modify(object, change.path, [&](crdt::Leaf& leaf) {
+      leaf.apply(change, dead);
+      if (!leaf.resets.empty()) leaf.forget_resets([&](const crdt::Dot& dot) { return partition.settled(dot); });
+    }));
   }
   partition.causal.record(object.key(), change);
   if (!partition.replicated()) {  // nobody else has deltas that could still come

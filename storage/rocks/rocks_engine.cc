@@ -36,7 +36,7 @@ constexpr size_t kErasedRangesMax = 16;
 // stepping over this many the search gives up, and the range tombstone buries them all for the next one.
 constexpr uint64_t kSkippedRowsMax = 128;
 // The batch buffer is kept between writes, unless a huge batch grew it beyond this.
-constexpr size_t kBatchBufferBytesMax = 1 << 20;
+constexpr size_t kBatchBufferBytesMax = 4 << 20;
 
 rocksdb::Slice slice(std::string_view s) {
   return {s.data(), s.size()};
