@@ -469,7 +469,7 @@ def main():
 
     rows, growth = summarize(samples, contenders)
     redis_version = version_of(["redis-server", "--version"]).split(" sha=")[0]
-    versions = {c.name: redis_version if issubclass(c, Redis) else version_of([str(args.cartwheel), "--version"])
+    versions = {c.name: redis_version if issubclass(c, Redis) else version_of([str(args.cartwheel), "version"])
                 for c in contenders}
     result = {"date": time.strftime("%Y-%m-%d"), "machine": about, "versions": versions, "rounds": args.rounds,
               "seconds": args.seconds, "idle_seconds": args.idle_seconds,
