@@ -277,24 +277,6 @@ Status ObjectStore::for_each_from(const StoredObject& object, uint64_t step_hash
   return bad.ok() ? scanned : bad;
 }
 
-Status ObjectStore::purge(StoredObject& object) {
-  scratch_row_.clear();
-  if (object.exploded_) {
-    std::string base = object_base(object.partition_, object.hash_, object.key_);
-    RETURN_IF_ERROR(merged_scan(leaf_position(base, 0), base + '\2', [&](std::string_view row, std::string_view) {
-      overlay_.emplace(std::string(row), std::nullopt);
-      return true;
-    }));
-    for (auto it = overlay_.lower_bound(base); it != overlay_.end() && it->first.starts_with(base); ++it) it->second.reset();
-  }
-  mark_dirty(object);
-  object.packed_ = {};
-  object.counts_ = {};
-  object.exploded_ = false;
-  object.summary_.valid = false;
-  return Status::Ok();
-}
-
 Status ObjectStore::for_each_key(PartitionId partition, uint64_t hash,
                                  const std::function<bool(uint64_t, std::string_view)>& visit) {
   // Objects that this turn made are not in the engine yet.

@@ -127,8 +127,6 @@ class ObjectStore {
                        const std::function<bool(uint64_t hash, std::string_view path, const crdt::Leaf&)>& visit);
   // The leaves that an object's header row holds: all of a packed object, the expiry of another.
   static Result<crdt::Object> decode_header(std::string_view value);
-  // Removes the object and all of its leaves without a trace: for expired ones.
-  Status purge(StoredObject& object);
 
   // Calls `visit` with the keys of a partition in the order of their hashes, from `hash` on, until it returns false.
   Status for_each_key(PartitionId partition, uint64_t hash, const std::function<bool(uint64_t hash, std::string_view key)>& visit);

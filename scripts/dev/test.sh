@@ -37,8 +37,8 @@ ctest_stage release
 seed=${CARTWHEEL_SIM_FIRST_SEED:-$(($(date +%s) % 1000000 * 1000))}
 stage "simulator: 300 seeds from $seed" build/release/tests/sim/cartwheel_sim --seeds 300 --first "$seed" --jobs 2
 stage 'simulator: the same trace twice' build/release/tests/sim/cartwheel_sim --seeds 10 --first "$seed" --twice --jobs 2
-stage 'build planted' build planted
-ctest_stage planted -L planted
+stage 'build planted' build planted crdt_planted_test planted_sim_test
+ctest_stage planted -R planted
 stage 'build asan' build asan
 ctest_stage asan -L 'unit|laws|fuzz-replay|sim'
 stage "simulator under asan: 30 seeds from $seed" build/asan/tests/sim/cartwheel_sim --seeds 30 --first "$seed" --jobs 2
