@@ -101,7 +101,8 @@ void Stripe::Impl::announce(NodeIndex to) {
 void Stripe::Impl::on_announce(NodeIndex from, AnnounceMessage m) {
   PeerState& peer = peers_[from];
   if (peer.instance != m.instance) {  // a new life: what the old one announced no longer counts
-    if (m.instance < peer.instance) return;
+    // A wiped node whose clock went back does not know its own last epoch: it is told.
+    if (m.instance < peer.instance) return send(from, AnnounceAckMessage{peer.instance, 0}.encode());
     peer.instance = m.instance;
     peer.version = 0;
     peer.acked_version = 0;
@@ -134,7 +135,21 @@ void Stripe::Impl::on_announce(NodeIndex from, AnnounceMessage m) {
 }
 
 void Stripe::Impl::on_announce_ack(NodeIndex from, const AnnounceAckMessage& m) {
+  if (m.instance > actor_.epoch && m.instance < UINT64_MAX) return begin_epoch_above(m.instance);
   if (m.instance == actor_.epoch && m.version <= version_) peers_[from].acked_version = m.version;
+}
+
+// Others know a later epoch of this node than its own. They would take what it says for old, so it goes on as a new
+// actor; what it wrote as the present one stays valid.
+void Stripe::Impl::begin_epoch_above(uint64_t epoch) {
+  actor_.epoch = epoch + 1;
+  next_id_ = std::max(next_id_, actor_.epoch);
+  for (auto& [id, p] : partitions_) p.next_seq = p.causal.clock.last(actor_) + 1;
+  for (PeerState& peer : peers_) peer.acked_version = 0;
+  identity_.epoch = actor_.epoch;
+  out_.batch.put(identity_row(), identity_.encode());
+  out_.sync = true;
+  next_announce_ = now_.instant;
 }
 
 // Remembers which of the dots that others have are missing here, for repair_gaps() to ask for if they stay missing.

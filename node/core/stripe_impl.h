@@ -162,6 +162,7 @@ struct Stripe::Impl {
   void announce(NodeIndex to);
   void on_announce(NodeIndex from, AnnounceMessage m);
   void on_announce_ack(NodeIndex from, const AnnounceAckMessage& m);
+  void begin_epoch_above(uint64_t epoch);
   void heard(NodeIndex from);
   void set_unreachable(NodeIndex peer);
   void note_gap(Partition& p);
