@@ -38,9 +38,8 @@ bool excused_by_loss(const SimWorld& world, int64_t written_us, int64_t read_us,
 }
 
 bool excused_as_gone(const SimWorld& world, const OpRecord& op) {
-  return std::any_of(op.events.begin(), op.events.end(), [&](size_t index) {
-    return excused_as_gone(world, world.history().events()[index], op.level);
-  });
+  return std::any_of(op.events.begin(), op.events.end(),
+                     [&](size_t index) { return excused_as_gone(world, world.history().events()[index], op.level); });
 }
 
 bool excused_as_gone(const SimWorld& world, const Event& event, const node::Level& level) {
@@ -111,14 +110,15 @@ Verdict check_read(const SimWorld& world, const SetHistory& set, const OpRecord&
     if (!seen.contains(element)) {
       if (may_be_removed) continue;
       for (const OpRecord* add : adds) {
-        if (visible_to_read(*add)) return "'" + element + "' is missing in " + to_string(read) + ", added by " + to_string(*add);
+        if (visible_to_read(*add))
+          return "'" + element + "' is missing in " + to_string(read) + ", added by " + to_string(*add);
       }
       continue;
     }
     if (adds.size() != 1 || removes == set.removes.end()) continue;
     for (const OpRecord* remove : removes->second) {
-      bool removed = remove->operation.args.size() == 1 && remove->outcome == Outcome::kOk &&
-                     remove->reply.value.integer == 1;
+      bool removed =
+          remove->operation.args.size() == 1 && remove->outcome == Outcome::kOk && remove->reply.value.integer == 1;
       if (removed && visible_to_read(*remove)) {
         return "'" + element + "' is back in " + to_string(read) + ", removed by " + to_string(*remove);
       }

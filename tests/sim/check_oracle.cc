@@ -27,8 +27,10 @@ Verdict check_dots(SimWorld& world, Partition partition, const crdt::Clock& aliv
 std::string printable(std::string_view bytes) {
   std::string text;
   for (char c : bytes.substr(0, 24)) {
-    if (c >= ' ' && c <= '~') text.push_back(c);
-    else text += "\\" + std::to_string(static_cast<unsigned char>(c));
+    if (c >= ' ' && c <= '~')
+      text.push_back(c);
+    else
+      text += "\\" + std::to_string(static_cast<unsigned char>(c));
   }
   return text;
 }
@@ -61,10 +63,12 @@ Verdict compare(const std::string& where, const ExpectedObject& expected, const 
   for (const auto& [path, leaf] : expected) {
     const crdt::Leaf* have = object.find(path);
     if (have == nullptr) have = &kNone;
-    if (!same(leaf, *have)) return where + " " + printable(path) + ": has " + describe(*have) + "; the events say " + describe(leaf);
+    if (!same(leaf, *have))
+      return where + " " + printable(path) + ": has " + describe(*have) + "; the events say " + describe(leaf);
   }
   for (const auto& [path, leaf] : object.rows()) {
-    if (leaf.visible() && !expected.contains(path)) return where + " " + printable(path) + ": has " + describe(leaf) + "; the events say nothing";
+    if (leaf.visible() && !expected.contains(path))
+      return where + " " + printable(path) + ": has " + describe(leaf) + "; the events say nothing";
   }
   return {};
 }
@@ -107,7 +111,8 @@ Verdict check_purged(SimWorld& world) {
         std::string where = "'" + key + "' at " + world.config().nodes[n].name;
         if (!have.ok()) return where + ": " + have.status().to_string();
         for (const auto& [path, leaf] : have->rows()) {
-          if (leaf.visible()) return where + " expired " + std::to_string(world.wall().ms - *expiry) + " ms ago and is still stored";
+          if (leaf.visible())
+            return where + " expired " + std::to_string(world.wall().ms - *expiry) + " ms ago and is still stored";
         }
       }
     }

@@ -56,7 +56,8 @@ bool removal_is_gone(const SimWorld& world, const OpRecord& removal) {
   if (it == world.history().events_of_partitions().end()) return false;
   for (size_t index : it->second) {
     const Event& event = world.history().events()[index];
-    if (event.key != removal.operation.key || event.at_us < removal.invoked_us || event.at_us > removal.ended_us) continue;
+    if (event.key != removal.operation.key || event.at_us < removal.invoked_us || event.at_us > removal.ended_us)
+      continue;
     if (excused_as_gone(world, event, removal.level)) return true;
   }
   return false;

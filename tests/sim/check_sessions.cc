@@ -17,8 +17,8 @@ namespace {
 
 struct Session {
   bool simple = true;
-  int64_t longest_ms = 0;                 // of all expiries that were asked for
-  std::vector<const OpRecord*> writes;    // sets and touches
+  int64_t longest_ms = 0;               // of all expiries that were asked for
+  std::vector<const OpRecord*> writes;  // sets and touches
   std::vector<const OpRecord*> reads;
 };
 

@@ -13,8 +13,8 @@ namespace cartwheel::sim {
 using Verdict = std::optional<std::string>;  // what is wrong, or nothing
 
 // All replicas show exactly what the surviving events say: a put shows unless a surviving event superseded it, an
-// increment counts unless a surviving event took it off; every dot in a clock was coordinated, and written before anybody
-// else had it. An oracle that shares no code with the rows. REQUIRES: converged.
+// increment counts unless a surviving event took it off; every dot in a clock was coordinated, and written before
+// anybody else had it. An oracle that shares no code with the rows. REQUIRES: converged.
 Verdict check_oracle(SimWorld& world);
 
 // Every change of an acknowledged operation is in the clocks of all replicas, and nothing of a refused one is anywhere,
@@ -24,7 +24,8 @@ Verdict check_acknowledged(SimWorld& world);
 // What a removal observed does not come back. REQUIRES: converged.
 Verdict check_removed(SimWorld& world);
 
-// A read sees what was acknowledged before it began, and not what was removed before, when its level and theirs overlap.
+// A read sees what was acknowledged before it began, and not what was removed before, when its level and theirs
+// overlap.
 Verdict check_levels(const SimWorld& world);
 
 // A session whose last acknowledged expiry has not come is still there, and was in every read whose level overlaps; one

@@ -10,8 +10,9 @@ using node::NodeIndex;
 
 namespace {
 
-const char* const kNames[] = {"cut_link", "cut_one_way", "isolate_node", "cut_regions", "clog",       "kill", "stop",
-                              "pause",    "power_loss",  "power_loss_of_all", "wipe",   "step_clock", "leap"};
+const char* const kNames[] = {"cut_link", "cut_one_way", "isolate_node", "cut_regions", "clog",
+                              "kill",     "stop",        "pause",        "power_loss",  "power_loss_of_all",
+                              "wipe",     "step_clock",  "leap"};
 
 // Between `low` and `high`, each order of magnitude alike.
 int64_t log_uniform(Rng& rng, double low, double high) {
@@ -40,7 +41,8 @@ std::string FaultPlan::to_string() const {
   if (none()) return "no faults";
   std::string text;
   for (const Rate& rate : rates) {
-    text += std::string(kNames[static_cast<size_t>(rate.kind)]) + " every " + std::to_string(rate.mean_us / 1000) + " ms, ";
+    text +=
+        std::string(kNames[static_cast<size_t>(rate.kind)]) + " every " + std::to_string(rate.mean_us / 1000) + " ms, ";
   }
   return text + "loss " + std::to_string(quality.loss) + ", duplicates " + std::to_string(quality.duplicate) +
          ", reordering " + std::to_string(quality.reorder);

@@ -1,6 +1,7 @@
 // Faults: what goes wrong in a random run. Swarm style: each seed takes a random subset of the kinds, each at a rate of
 // its own on a logarithmic scale, so that some runs have one thing go wrong often and others many things now and then.
-// Limits keep recovery possible: data is lost only where the levels and durabilities promise nothing (SimWorld::may_lose).
+// Limits keep recovery possible: data is lost only where the levels and durabilities promise nothing
+// (SimWorld::may_lose).
 #pragma once
 
 #include <cstdint>
@@ -14,9 +15,19 @@
 namespace cartwheel::sim {
 
 enum class FaultKind : uint8_t {
-  kCutLink, kCutOneWay, kIsolateNode, kCutRegions, kClog,          // links
-  kKill, kStop, kPause, kPowerLoss, kPowerLossOfAll, kWipe,        // machines
-  kStepClock, kLeap,                                               // clocks
+  kCutLink,
+  kCutOneWay,
+  kIsolateNode,
+  kCutRegions,
+  kClog,  // links
+  kKill,
+  kStop,
+  kPause,
+  kPowerLoss,
+  kPowerLossOfAll,
+  kWipe,  // machines
+  kStepClock,
+  kLeap,  // clocks
   kKinds
 };
 

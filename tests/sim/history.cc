@@ -31,20 +31,38 @@ std::string expiry_content(int64_t at_ms) {
 }  // namespace
 
 std::string to_string(const OpRecord& op) {
-  static const std::map<Verb, const char*> kNames = {
-      {Verb::kGet, "get"}, {Verb::kExists, "exists"}, {Verb::kType, "type"}, {Verb::kTtl, "ttl"},
-      {Verb::kMapGet, "map_get"}, {Verb::kMapAll, "map_all"}, {Verb::kMapLength, "map_length"},
-      {Verb::kMapKeys, "map_keys"}, {Verb::kMapScan, "map_scan"}, {Verb::kSetHas, "set_has"},
-      {Verb::kSetAll, "set_all"}, {Verb::kSetSize, "set_size"}, {Verb::kSetScan, "set_scan"},
-      {Verb::kScanKeys, "scan_keys"}, {Verb::kCountKeys, "count_keys"}, {Verb::kFlagGet, "flag_get"},
-      {Verb::kSet, "set"}, {Verb::kIncrement, "increment"}, {Verb::kMapSet, "map_set"},
-      {Verb::kMapIncrement, "map_increment"}, {Verb::kSetAdd, "set_add"}, {Verb::kFlagSet, "flag_set"},
-      {Verb::kDelete, "delete"}, {Verb::kExpire, "expire"}, {Verb::kMapRemove, "map_remove"},
-      {Verb::kSetRemove, "set_remove"}, {Verb::kGetDelete, "get_delete"}, {Verb::kGetExpire, "get_expire"}};
+  static const std::map<Verb, const char*> kNames = {{Verb::kGet, "get"},
+                                                     {Verb::kExists, "exists"},
+                                                     {Verb::kType, "type"},
+                                                     {Verb::kTtl, "ttl"},
+                                                     {Verb::kMapGet, "map_get"},
+                                                     {Verb::kMapAll, "map_all"},
+                                                     {Verb::kMapLength, "map_length"},
+                                                     {Verb::kMapKeys, "map_keys"},
+                                                     {Verb::kMapScan, "map_scan"},
+                                                     {Verb::kSetHas, "set_has"},
+                                                     {Verb::kSetAll, "set_all"},
+                                                     {Verb::kSetSize, "set_size"},
+                                                     {Verb::kSetScan, "set_scan"},
+                                                     {Verb::kScanKeys, "scan_keys"},
+                                                     {Verb::kCountKeys, "count_keys"},
+                                                     {Verb::kFlagGet, "flag_get"},
+                                                     {Verb::kSet, "set"},
+                                                     {Verb::kIncrement, "increment"},
+                                                     {Verb::kMapSet, "map_set"},
+                                                     {Verb::kMapIncrement, "map_increment"},
+                                                     {Verb::kSetAdd, "set_add"},
+                                                     {Verb::kFlagSet, "flag_set"},
+                                                     {Verb::kDelete, "delete"},
+                                                     {Verb::kExpire, "expire"},
+                                                     {Verb::kMapRemove, "map_remove"},
+                                                     {Verb::kSetRemove, "set_remove"},
+                                                     {Verb::kGetDelete, "get_delete"},
+                                                     {Verb::kGetExpire, "get_expire"}};
   static const char* const kOutcomes[] = {"pending", "ok", "refused", "unknown"};
   auto name = kNames.find(op.operation.verb);
-  std::string text = "op " + std::to_string(op.id) + " " + (name == kNames.end() ? "?" : name->second) + " '" +
-                     op.operation.key + "'";
+  std::string text =
+      "op " + std::to_string(op.id) + " " + (name == kNames.end() ? "?" : name->second) + " '" + op.operation.key + "'";
   for (const std::string& arg : op.operation.args) text += " " + arg.substr(0, 24);
   if (op.operation.number != 0) text += " #" + std::to_string(op.operation.number);
   if (op.operation.expiry.kind == node::Expiry::Kind::kAt) {
@@ -188,7 +206,8 @@ std::vector<std::string> History::tags_of(const node::Operation& operation) cons
       break;
   }
   if (operation.expiry.kind == node::Expiry::Kind::kAt) {
-    tags.push_back(tag('p', operation.key, crdt::path_step(crdt::Tag::kExpiry), expiry_content(operation.expiry.at.ms)));
+    tags.push_back(
+        tag('p', operation.key, crdt::path_step(crdt::Tag::kExpiry), expiry_content(operation.expiry.at.ms)));
   }
   return tags;
 }

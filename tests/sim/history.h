@@ -32,10 +32,10 @@ struct Event {
   crdt::Change change;
   node::NodeIndex node = node::kNoNode;  // the coordinator
   int64_t at_us = 0;
-  uint64_t op = 0;         // the operation that it belongs to, 0 if not known
-  int64_t amount = 0;      // of an increment: by how much
-  bool written = false;    // the batch with it was handed to the engine; if not, nobody else may ever have it
-  int gone = -1;           // the index of the loss that took the last copy; -1: none
+  uint64_t op = 0;       // the operation that it belongs to, 0 if not known
+  int64_t amount = 0;    // of an increment: by how much
+  bool written = false;  // the batch with it was handed to the engine; if not, nobody else may ever have it
+  int gone = -1;         // the index of the loss that took the last copy; -1: none
 };
 
 enum class Outcome : uint8_t {
@@ -71,7 +71,7 @@ struct Loss {
   bool wiped = false;
   bool promised_nothing = true;  // false: all that was acknowledged was fsynced, so nothing of it may be missing
   int64_t at_us = 0;
-  int64_t recovered_us = -1;     // when it had again all that the others had then; -1: not yet
+  int64_t recovered_us = -1;  // when it had again all that the others had then; -1: not yet
 };
 
 class History {

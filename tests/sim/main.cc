@@ -1,4 +1,6 @@
 // cartwheel_sim: runs seeds of the simulator. Exit code 0: all passed, 1: one failed, 2: bad arguments.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <atomic>
 #include <chrono>
@@ -7,7 +9,6 @@
 #include <mutex>
 #include <string>
 #include <thread>
-#include <unistd.h>
 #include <vector>
 
 #include "tests/sim/run_seed.h"
@@ -22,8 +23,9 @@ thread_local uint64_t t_seed = 0;
 // A CHECK that fails, or a crash, names its seed too.
 void on_crash(int signal) {
   char text[160];
-  int length = std::snprintf(text, sizeof text, "seed %llu died of signal %d; replay: cartwheel_sim --seed %llu --verbose\n",
-                             static_cast<unsigned long long>(t_seed), signal, static_cast<unsigned long long>(t_seed));
+  int length =
+      std::snprintf(text, sizeof text, "seed %llu died of signal %d; replay: cartwheel_sim --seed %llu --verbose\n",
+                    static_cast<unsigned long long>(t_seed), signal, static_cast<unsigned long long>(t_seed));
   [[maybe_unused]] ssize_t written = ::write(2, text, static_cast<size_t>(length));
   std::signal(signal, SIG_DFL);
   std::raise(signal);
@@ -60,7 +62,9 @@ int main(int argc, char** argv) {
   app.add_option("--seeds", seeds, "how many seeds to run")->capture_default_str();
   app.add_option("--first", first, "the first seed")->capture_default_str();
   auto* seed_option = app.add_option("--seed", one, "run this seed alone");
-  app.add_option("--jobs", jobs, "threads, each with seeds of its own")->capture_default_str()->check(CLI::Range(1, 256));
+  app.add_option("--jobs", jobs, "threads, each with seeds of its own")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 256));
   app.add_flag("--verbose", verbose, "print what happens");
   app.add_flag("--twice", twice, "run each seed twice and compare the traces");
   try {
@@ -93,9 +97,10 @@ int main(int argc, char** argv) {
   for (std::thread& thread : threads) thread.join();
 
   double wall = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  std::printf("%llu seeds, %llu failed; %llu operations, %llu acknowledged; %llu events, %.2f virtual hours in %.1f s\n",
-              static_cast<unsigned long long>(totals.seeds), static_cast<unsigned long long>(totals.failed),
-              static_cast<unsigned long long>(totals.operations), static_cast<unsigned long long>(totals.acknowledged),
-              static_cast<unsigned long long>(totals.events), static_cast<double>(totals.virtual_us) / 3.6e9, wall);
+  std::printf(
+      "%llu seeds, %llu failed; %llu operations, %llu acknowledged; %llu events, %.2f virtual hours in %.1f s\n",
+      static_cast<unsigned long long>(totals.seeds), static_cast<unsigned long long>(totals.failed),
+      static_cast<unsigned long long>(totals.operations), static_cast<unsigned long long>(totals.acknowledged),
+      static_cast<unsigned long long>(totals.events), static_cast<double>(totals.virtual_us) / 3.6e9, wall);
   return totals.failed == 0 ? 0 : 1;
 }

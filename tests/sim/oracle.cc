@@ -80,9 +80,8 @@ std::map<std::string, ExpectedObject> expected_objects(const History& history, P
         uint64_t start = event->change.increment->start, seq = event->change.dot.seq;
         auto chain = last.find(start);
         if (chain == last.end() || seq > chain->second) continue;  // totals are cumulative: a later one brings it
-        bool taken_off = std::any_of(counting.off.begin(), counting.off.end(), [&](const Counting::Off& off) {
-          return off.start >= start && off.seq >= seq;
-        });
+        bool taken_off = std::any_of(counting.off.begin(), counting.off.end(),
+                                     [&](const Counting::Off& off) { return off.start >= start && off.seq >= seq; });
         if (taken_off) continue;
         count += event->amount;
         shows = shows || seq == chain->second;

@@ -14,7 +14,7 @@ struct SeedResult {
   std::string shape;                   // of the cluster and its faults, for people
   uint64_t trace_hash = 0;
   uint64_t events = 0, operations = 0, acknowledged = 0;
-  int64_t virtual_us = 0;              // leaps not counted
+  int64_t virtual_us = 0;  // leaps not counted
 };
 
 SeedResult run_seed(uint64_t seed, bool verbose = false);

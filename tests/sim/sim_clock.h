@@ -1,5 +1,5 @@
-// SimClock: the two clocks of one machine, both functions of the world's time. The monotone one starts anywhere and runs
-// a little fast or slow; the wall clock does so too, is off by the machine's skew, and may step.
+// SimClock: the two clocks of one machine, both functions of the world's time. The monotone one starts anywhere and
+// runs a little fast or slow; the wall clock does so too, is off by the machine's skew, and may step.
 #pragma once
 
 #include <cstdint>
@@ -30,8 +30,8 @@ class SimClock {
   }
 
   int64_t skew_ms() const { return skew_ms_; }
-  void set_skew(int64_t ms) { skew_ms_ = ms; }   // a step
-  void leap(int64_t ms) { leapt_ms_ += ms; }     // together with every other clock: the same as a long wait
+  void set_skew(int64_t ms) { skew_ms_ = ms; }  // a step
+  void leap(int64_t ms) { leapt_ms_ += ms; }    // together with every other clock: the same as a long wait
 
  private:
   int64_t own_us(int64_t true_us) const { return true_us + true_us * drift_ppm_ / 1'000'000; }

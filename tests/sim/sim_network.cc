@@ -50,7 +50,9 @@ void SimNetwork::mend(NodeIndex from, NodeIndex to) {
   if (way.cuts > 0) --way.cuts;
 }
 
-bool SimNetwork::is_cut(NodeIndex from, NodeIndex to) const { return link(from, to).cuts > 0; }
+bool SimNetwork::is_cut(NodeIndex from, NodeIndex to) const {
+  return link(from, to).cuts > 0;
+}
 
 void SimNetwork::clog(NodeIndex from, NodeIndex to, int64_t until_us) {
   Link& way = link(from, to);

@@ -1,5 +1,5 @@
-// SimNetwork: the links between the nodes. Each directed link has a delay (short within a region, long between two), and
-// may lose, double and reorder messages, be cut one way, or be clogged: messages wait until the clog is over.
+// SimNetwork: the links between the nodes. Each directed link has a delay (short within a region, long between two),
+// and may lose, double and reorder messages, be cut one way, or be clogged: messages wait until the clog is over.
 #pragma once
 
 #include <cstdint>
@@ -16,15 +16,16 @@
 namespace cartwheel::sim {
 
 struct NetworkQuality {
-  double loss = 0;             // of one message
+  double loss = 0;  // of one message
   double duplicate = 0;
-  double reorder = 0;          // chance that a message may overtake and be overtaken
+  double reorder = 0;           // chance that a message may overtake and be overtaken
   int64_t reorder_us = 50'000;  // by how much at most
 };
 
 class SimNetwork {
  public:
-  using Deliver = std::function<void(node::NodeIndex from, node::NodeIndex to, uint32_t stripe, std::string bytes, uint64_t connection)>;
+  using Deliver = std::function<void(node::NodeIndex from, node::NodeIndex to, uint32_t stripe, std::string bytes,
+                                     uint64_t connection)>;
 
   // `region_of` gives each node's region. `wide_us` is the one-way delay between two regions.
   SimNetwork(EventQueue& queue, Rng rng, std::vector<size_t> region_of, int64_t wide_us, Deliver deliver);

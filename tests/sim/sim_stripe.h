@@ -1,6 +1,6 @@
 // SimStripe: one stripe of one simulated node: the real node::Stripe over a MemoryEngine, driven as node/core/stripe.h
-// demands. Events are collected for a turn; the turn's batch is written, then synced if it must be, then its messages and
-// answers leave. Whatever has not left when the process dies never leaves.
+// demands. Events are collected for a turn; the turn's batch is written, then synced if it must be, then its messages
+// and answers leave. Whatever has not left when the process dies never leaves.
 #pragma once
 
 #include <cstdint>
@@ -41,7 +41,10 @@ class SimStripe final : public node::StripeObserver {
   // The process dies here and now.
   void kill();
   // Drains, then ends the life cleanly.
-  void stop() { stopping_ = true; schedule_turn(); }
+  void stop() {
+    stopping_ = true;
+    schedule_turn();
+  }
   void pause(bool paused);
   // Loses an arbitrary part of what was not synced. REQUIRES: !alive().
   void lose_power();
@@ -53,7 +56,8 @@ class SimStripe final : public node::StripeObserver {
 
   bool alive() const { return stripe_ != nullptr; }
   bool running() const { return alive() && started_; }
-  bool stopping() const { return stopping_; }
+  // Between turns: what the machine knows is what the engine holds.
+  bool at_rest() const { return running() && !writing_; }
   // Whether neither a pause nor a slow disk held the process up since `us`.
   bool unhindered_since(int64_t us) const { return !paused_ && stalled_until_ <= us; }
   node::Stripe& stripe() { return *stripe_; }

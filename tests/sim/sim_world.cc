@@ -52,11 +52,12 @@ SimWorld::SimWorld(node::ClusterConfig config, WorldOptions options)
       node::StripeOptions stripe_options = options_.stripe;
       stripe_options.self = n;
       stripe_options.stripe = number;
-      machine.stripes.push_back(std::make_unique<SimStripe>(
-          queue_, machine.clock, history_, trace_, config_, stripe_options, options_.disk, rng_.next(),
-          [this, n, number](NodeIndex to, std::string bytes) {
-            if (!machines_[to].down) network_->send(n, to, number, std::move(bytes), machines_[to].life);
-          }));
+      machine.stripes.push_back(
+          std::make_unique<SimStripe>(queue_, machine.clock, history_, trace_, config_, stripe_options, options_.disk,
+                                      rng_.next(), [this, n, number](NodeIndex to, std::string bytes) {
+                                        if (!machines_[to].down)
+                                          network_->send(n, to, number, std::move(bytes), machines_[to].life);
+                                      }));
       std::vector<Partition> held;
       for (Partition partition : partitions()) {
         if (partition.arc % config_.stripes == number && owns(n, partition)) held.push_back(partition);
@@ -203,8 +204,10 @@ bool SimWorld::may_lose(NodeIndex n, bool wiped) const {
   bool all_synced = std::all_of(config_.keyspaces.begin(), config_.keyspaces.end(), [](const node::Keyspace& k) {
     return k.durability == node::Keyspace::Durability::kAlways;
   });
-  bool any_wipe = std::any_of(history_.losses().begin(), history_.losses().end(), [](const Loss& l) { return l.wiped; });
-  bool any_power = std::any_of(history_.losses().begin(), history_.losses().end(), [](const Loss& l) { return !l.wiped; });
+  bool any_wipe =
+      std::any_of(history_.losses().begin(), history_.losses().end(), [](const Loss& l) { return l.wiped; });
+  bool any_power =
+      std::any_of(history_.losses().begin(), history_.losses().end(), [](const Loss& l) { return !l.wiped; });
   // Where every acknowledgement is an fsync, any number of machines may lose power. What repair brought is not synced,
   // so such a run has no wiped disks.
   if (all_synced && !wiped && !any_wipe) return true;
@@ -244,7 +247,16 @@ void SimWorld::assess_loss(NodeIndex n) {
     for (NodeIndex owner : owners(partition)) {
       if (owner != n) others.merge(std::as_const(*this).stripe_of(owner, partition).clock(partition));
     }
-    crdt::Clock lost = before.minus(stripe_of(n, partition).clock(partition)).minus(others);
+    // Alone, a replica need not write its clock with every turn: what it had is what it wrote.
+    crdt::Clock had = before;
+    if (owners(partition).size() == 1) {
+      for (size_t index : history_.events_of_partitions().contains(partition)
+                              ? history_.events_of_partitions().at(partition)
+                              : std::vector<size_t>()) {
+        if (history_.events()[index].written) had.add(history_.events()[index].change.dot);
+      }
+    }
+    crdt::Clock lost = had.minus(stripe_of(n, partition).clock(partition)).minus(others);
     for (const auto& row : lost.rows()) {
       for (const auto& interval : row.intervals) {
         for (uint64_t seq = interval.first; seq <= interval.last; ++seq) {
@@ -428,7 +440,7 @@ std::vector<uint32_t> SimWorld::replicas(uint16_t keyspace) const {
   return counts;
 }
 
-uint64_t SimWorld::total(uint64_t node::StripeStats::* counter) const {
+uint64_t SimWorld::total(uint64_t node::StripeStats::*counter) const {
   uint64_t sum = 0;
   for (const Machine& machine : machines_) {
     for (const auto& each : machine.stripes) {
@@ -456,13 +468,15 @@ std::optional<crdt::Clock> SimWorld::survivors(Partition partition) const {
 
 std::optional<std::string> SimWorld::difference() {
   auto where = [this](Partition partition, NodeIndex n) {
-    return "keyspace " + std::to_string(partition.keyspace) + " arc " + std::to_string(partition.arc) + " at " + name(n);
+    return "keyspace " + std::to_string(partition.keyspace) + " arc " + std::to_string(partition.arc) + " at " +
+           name(n);
   };
   for (Partition partition : partitions()) {
     const auto& list = owners(partition);
     for (NodeIndex n : list) {
-      if (!stripe_of(n, partition).running()) return where(partition, n) + " is not up";
-      const crdt::Clock &mine = stripe_of(n, partition).clock(partition), &first = stripe_of(list[0], partition).clock(partition);
+      if (!stripe_of(n, partition).at_rest()) return where(partition, n) + " is not up, or not at rest";
+      const crdt::Clock &mine = stripe_of(n, partition).clock(partition),
+                        &first = stripe_of(list[0], partition).clock(partition);
       if (mine != first) {
         return where(partition, n) + " has another clock than " + name(list[0]) + ": lacks" + dots(first.minus(mine)) +
                ", is ahead by" + dots(mine.minus(first));

@@ -28,10 +28,10 @@ struct WorldOptions {
   bool verbose = false;
   int64_t wide_us = 40'000;  // one way between two regions
   DiskTimes disk;
-  int64_t skew_ms = 0;       // wall clocks are off by up to this, and step within it
-  int64_t drift_ppm = 0;     // and run fast or slow by up to this
+  int64_t skew_ms = 0;                     // wall clocks are off by up to this, and step within it
+  int64_t drift_ppm = 0;                   // and run fast or slow by up to this
   int64_t background_sync_us = 2'000'000;  // how often a kernel writes dirty pages back
-  node::StripeOptions stripe;  // self, stripe, seed and boot_id are set by the world
+  node::StripeOptions stripe;              // self, stripe, seed and boot_id are set by the world
 };
 
 class SimWorld {
@@ -57,9 +57,9 @@ class SimWorld {
   // --- nodes
   node::NodeIndex node_named(const std::string& name) const { return config_.node(name); }
   bool is_up(node::NodeIndex n) const { return !machines_[n].down; }
-  void start(node::NodeIndex n);       // after kill, stop, lose_power or wipe
+  void start(node::NodeIndex n);  // after kill, stop, lose_power or wipe
   void start_all();
-  void kill(node::NodeIndex n);        // the process: what was written stays
+  void kill(node::NodeIndex n);  // the process: what was written stays
   // Drains and ends; is_up() is false when it is done, which is when `stopped` is called, unless it died before.
   void stop(node::NodeIndex n, std::function<void()> stopped = {});
   void lose_power(node::NodeIndex n);  // what was not synced may be gone
@@ -83,9 +83,10 @@ class SimWorld {
 
   // --- operations
   using Done = std::function<void(const OpRecord&)>;
-  // A client sends `operation` to node `n`; `done` is called when it has the answer or the node has died. Returns its id.
-  uint64_t submit(node::NodeIndex n, uint16_t keyspace, node::Operation operation, std::optional<node::Level> level = {},
-                  Duration timeout = Duration::millis(2000), Done done = {});
+  // A client sends `operation` to node `n`; `done` is called when it has the answer or the node has died. Returns its
+  // id.
+  uint64_t submit(node::NodeIndex n, uint16_t keyspace, node::Operation operation,
+                  std::optional<node::Level> level = {}, Duration timeout = Duration::millis(2000), Done done = {});
   // The same, and the world runs until it has ended.
   const OpRecord& call(node::NodeIndex n, uint16_t keyspace, node::Operation operation,
                        std::optional<node::Level> level = {}, Duration timeout = Duration::millis(2000));
@@ -109,10 +110,11 @@ class SimWorld {
   // Replicas of `config`'s keyspace per region, in the order of config.regions.
   std::vector<uint32_t> replicas(uint16_t keyspace) const;
   // Sum of a counter of all stripes that are alive.
-  uint64_t total(uint64_t node::StripeStats::* counter) const;
+  uint64_t total(uint64_t node::StripeStats::*counter) const;
 
-  // The dots whose effects the replicas of `partition` must show: their clock. A partition without other replicas need not
-  // write its clock with every turn; there it is all that was written, and nothing is known once its node lost something.
+  // The dots whose effects the replicas of `partition` must show: their clock. A partition without other replicas need
+  // not write its clock with every turn; there it is all that was written, and nothing is known once its node lost
+  // something.
   std::optional<crdt::Clock> survivors(Partition partition) const;
   // Nothing when every partition's replicas are all up and agree on clock and state; else what differs first.
   std::optional<std::string> difference();

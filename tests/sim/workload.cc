@@ -75,18 +75,31 @@ void Workload::issue(size_t number) {
   uint16_t keyspace = pick_keyspace();
   Operation op;
   switch (family) {
-    case kSet: op = set_operation(); break;
-    case kCounter: op = counter_operation(); break;
+    case kSet:
+      op = set_operation();
+      break;
+    case kCounter:
+      op = counter_operation();
+      break;
     case kSession:
       keyspace = 0;  // a session's life is tracked in one keyspace
       op = session_operation(client, number);
       break;
-    case kCart: op = cart_operation(); break;
-    case kString: op = string_operation(); break;
-    case kFlag: op = flag_operation(); break;
-    default: op = arc_wide_operation(); break;
+    case kCart:
+      op = cart_operation();
+      break;
+    case kString:
+      op = string_operation();
+      break;
+    case kFlag:
+      op = flag_operation();
+      break;
+    default:
+      op = arc_wide_operation();
+      break;
   }
-  Duration timeout = Duration::millis(options_.timeout_min_ms + static_cast<int64_t>(rng_.below(rng_.chance(0.2) ? 200 : 3000)));
+  Duration timeout =
+      Duration::millis(options_.timeout_min_ms + static_cast<int64_t>(rng_.below(rng_.chance(0.2) ? 200 : 3000)));
   world_.submit(pick_node(client), keyspace, std::move(op), pick_level(), timeout,
                 [this, number](const OpRecord&) { next(number); });
 }
@@ -180,8 +193,9 @@ Operation Workload::cart_operation() {
     }
     return operation(Verb::kMapSet, key, std::move(args));
   }
-  if (dice < 9) return operation(Verb::kMapIncrement, key, {"count" + std::to_string(rng_.below(3))},
-                                 static_cast<int64_t>(++serial_));
+  if (dice < 9)
+    return operation(Verb::kMapIncrement, key, {"count" + std::to_string(rng_.below(3))},
+                     static_cast<int64_t>(++serial_));
   if (dice < 11) return operation(Verb::kMapRemove, key, {field});
   if (dice < 12) return operation(Verb::kMapRemove, key, {"count" + std::to_string(rng_.below(3)), field});
   if (dice < 13) return operation(Verb::kDelete, key);
@@ -202,8 +216,10 @@ Operation Workload::string_operation() {
   if (dice < 6) {
     Operation op = operation(Verb::kSet, key, {rng_.chance(0.3) ? std::to_string(rng_.below(1000)) : value()});
     op.want_old = rng_.chance(0.2);
-    if (rng_.chance(0.4)) op.expiry = expiry_in(ttl);
-    else if (rng_.chance(0.3)) op.expiry.kind = Expiry::Kind::kKeep;
+    if (rng_.chance(0.4))
+      op.expiry = expiry_in(ttl);
+    else if (rng_.chance(0.3))
+      op.expiry.kind = Expiry::Kind::kKeep;
     return op;
   }
   if (dice < 10) return operation(Verb::kIncrement, key, {}, static_cast<int64_t>(++serial_));

@@ -15,13 +15,13 @@ namespace cartwheel::sim {
 
 struct WorkloadOptions {
   uint32_t clients = 4;
-  int64_t think_us = 100'000;        // mean pause between two operations of a client
-  double other_level = 0.2;          // chance that an operation asks for a level of its own
-  double other_region = 0.1;         // chance that a client goes to a node of another region
-  int64_t timeout_min_ms = 30;       // requests take no longer than some random time above this
-  size_t big_bytes = 0;              // some values are as long as this
-  int64_t ttl_ms = 20'000;           // sessions live about as long as this
-  std::vector<uint32_t> weights;     // of the families, see Family; empty: all alike
+  int64_t think_us = 100'000;     // mean pause between two operations of a client
+  double other_level = 0.2;       // chance that an operation asks for a level of its own
+  double other_region = 0.1;      // chance that a client goes to a node of another region
+  int64_t timeout_min_ms = 30;    // requests take no longer than some random time above this
+  size_t big_bytes = 0;           // some values are as long as this
+  int64_t ttl_ms = 20'000;        // sessions live about as long as this
+  std::vector<uint32_t> weights;  // of the families, see Family; empty: all alike
 };
 
 class Workload {
