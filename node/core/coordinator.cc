@@ -347,9 +347,22 @@ void Stripe::Impl::refuse_gated(Gate::Waiting& late) {
 
 // --- passing on ------------------------------------------------------------------------------------------------------
 
+bool Stripe::Impl::needs_local(const Request& request) const {
+  if (region_replicas_[request.keyspace][my_region_] == 0) return false;
+  const Keyspace& keyspace = config_.keyspaces[request.keyspace];
+  auto is_local = [](const Level& level) {
+    return level.kind == Level::Kind::kLocalOne || level.kind == Level::Kind::kLocalQuorum;
+  };
+  bool writes = is_write(request.operation.verb);
+  bool local_read = observes(request.operation.verb) && is_local(writes ? keyspace.read : request.level.value_or(keyspace.read));
+  return local_read || (writes && is_local(request.level.value_or(keyspace.write)));
+}
+
 void Stripe::Impl::forward(Caller caller, Request request, const std::vector<NodeIndex>& replicas) {
   NodeIndex to = kNoNode;
-  for (int local = 1; local >= 0 && to == kNoNode; --local) {
+  // A local level is a promise about this node's region: another one must not answer for it.
+  int least_local = needs_local(request) ? 1 : 0;
+  for (int local = 1; local >= least_local && to == kNoNode; --local) {
     for (NodeIndex n : replicas) {
       if (n != options_.self && peers_[n].reachable && (region_of(n) == my_region_) == (local == 1)) {
         to = n;

@@ -127,7 +127,7 @@ Status Stripe::Impl::recover(Now now) {
   if (planted(Bug::kReuseDot) && !fresh) {
     actor_ = {node_id(config_, options_.self), identity_.epoch};
   } else {
-    actor_ = {node_id(config_, options_.self), std::max(epoch, identity_.epoch + 1)};
+    actor_ = {node_id(config_, options_.self), std::max(epoch, fresh ? 0 : identity_.epoch + kEpochStep)};
   }
   for (auto& [id, p] : partitions_) {
     p.next_seq = p.causal.clock.last(actor_) + 1;

@@ -20,6 +20,10 @@
 
 namespace cartwheel::node {
 
+// The least distance of two epochs of a node: ids of messages begin with the epoch and count on from it, so that those of
+// a life whose clock went back must not run into those of the one before.
+inline constexpr uint64_t kEpochStep = 1ull << 32;
+
 struct Stripe::Impl {
   // Who waits for a reply: a callback of this node, or a request that `origin` passed on.
   struct Caller {
@@ -144,6 +148,7 @@ struct Stripe::Impl {
   bool is_first_copy(NodeIndex from, uint64_t id);
   void on_deadline(uint64_t id);
   void fail_operations_of(NodeIndex peer);
+  bool needs_local(const Request& request) const;
   Result<Need> need(const Request& request, const Partition& p, bool for_read);
   bool reachable_enough(const Need& need, const Partition& p) const;
   Status unreachable_error(const Level& level, const Partition& p) const;
