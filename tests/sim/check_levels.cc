@@ -48,6 +48,11 @@ bool excused_as_gone(const SimWorld& world, const Event& event, const node::Leve
   return !need.ok() || need->total <= 1;
 }
 
+bool stays_in_region(const SimWorld& world, const OpRecord& read) {
+  bool local = read.level.kind == node::Level::Kind::kLocalOne || read.level.kind == node::Level::Kind::kLocalQuorum;
+  return !local || world.replicas(read.keyspace)[region_of(world, read.node)] > 0;
+}
+
 namespace {
 
 // The operations about one set that is only ever added to, removed from one by one, and read.
@@ -119,7 +124,7 @@ Verdict check_read(const SimWorld& world, const SetHistory& set, const OpRecord&
     for (const OpRecord* remove : removes->second) {
       bool removed =
           remove->operation.args.size() == 1 && remove->outcome == Outcome::kOk && remove->reply.value.integer == 1;
-      if (removed && visible_to_read(*remove)) {
+      if (removed && visible_to_read(*remove) && !removal_is_gone(world, *remove)) {
         return "'" + element + "' is back in " + to_string(read) + ", removed by " + to_string(*remove);
       }
     }
@@ -133,7 +138,7 @@ Verdict check_levels(const SimWorld& world) {
   for (const auto& [key, set] : set_histories(world.history())) {
     if (!set.simple) continue;
     for (const OpRecord* read : set.reads) {
-      if (read->outcome != Outcome::kOk || !world.owns(read->node, read->partition)) continue;
+      if (read->outcome != Outcome::kOk || !stays_in_region(world, *read)) continue;
       if (Verdict wrong = check_read(world, set, *read)) return wrong;
     }
   }

@@ -50,6 +50,8 @@ bool shows(SimWorld& world, const Event& put) {
   return false;
 }
 
+}  // namespace
+
 // Whether the last copy of anything coordinated by this node while the removal ran is gone.
 bool removal_is_gone(const SimWorld& world, const OpRecord& removal) {
   auto it = world.history().events_of_partitions().find(removal.partition);
@@ -62,8 +64,6 @@ bool removal_is_gone(const SimWorld& world, const OpRecord& removal) {
   }
   return false;
 }
-
-}  // namespace
 
 // For each acknowledged removal: whatever it must have observed, because it was acknowledged before and the levels
 // overlap, is not there in the end.

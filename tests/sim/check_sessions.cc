@@ -48,7 +48,7 @@ Verdict check_read(const SimWorld& world, const Session& session, const OpRecord
   if (there && read.invoked_wall.ms > session.longest_ms + world.skew_ms() + 1) {
     return "read although it expired at " + std::to_string(session.longest_ms) + ": " + to_string(read);
   }
-  if (there || !world.owns(read.node, read.partition)) return {};
+  if (there || !stays_in_region(world, read)) return {};
   // The longest life that this read must know of: a set and a touch, both acknowledged before, both overlapping.
   auto known = [&](const OpRecord& write) {
     if (!took_effect(write) || write.ended_us >= read.invoked_us || write.events.empty()) return false;

@@ -55,6 +55,13 @@ bool excused_by_loss(const SimWorld& world, int64_t written_us, int64_t read_us,
 bool excused_as_gone(const SimWorld& world, const Event& event, const node::Level& level);
 bool excused_as_gone(const SimWorld& world, const OpRecord& op);  // any of its events
 
+// Whether the effect of a removal may be gone by such a loss.
+bool removal_is_gone(const SimWorld& world, const OpRecord& removal);
+
+// Whether the level of a read means the same wherever it is coordinated, or it is coordinated in the region of the node
+// that was asked.
+bool stays_in_region(const SimWorld& world, const OpRecord& read);
+
 // The region of the node, by its index in config.regions.
 size_t region_of(const SimWorld& world, node::NodeIndex n);
 

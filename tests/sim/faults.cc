@@ -139,8 +139,8 @@ void FaultInjector::happen(FaultKind kind) {
       down_for_a_while(n);
       return;
     case FaultKind::kStepClock: {
-      if (world_.skew_ms() == 0) return;
-      auto bound = static_cast<uint64_t>(world_.skew_ms());
+      auto bound = static_cast<uint64_t>(world_.step_bound_ms());
+      if (bound == 0) return;
       world_.step_clock(n, static_cast<int64_t>(rng_.below(2 * bound + 1)) - static_cast<int64_t>(bound));
       return;
     }

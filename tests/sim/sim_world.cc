@@ -483,7 +483,7 @@ std::optional<std::string> SimWorld::difference() {
       }
     }
   }
-  WallTime beyond_skew{wall().ms + options_.skew_ms};
+  WallTime beyond_skew{wall().ms + skew_ms()};
   for (Partition partition : partitions()) {
     std::optional<std::string> first;
     for (NodeIndex n : owners(partition)) {

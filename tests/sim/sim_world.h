@@ -66,7 +66,9 @@ class SimWorld {
   void wipe(node::NodeIndex n);        // everything is gone
   void pause(node::NodeIndex n, bool paused);
   void step_clock(node::NodeIndex n, int64_t skew_ms);
-  int64_t skew_ms() const { return options_.skew_ms; }
+  int64_t step_bound_ms() const { return options_.skew_ms; }
+  // By how much a wall clock may be off by now, drift included.
+  int64_t skew_ms() const { return options_.skew_ms + options_.drift_ppm * now_us() / 1'000'000'000 + 1; }
   // Whether node `n` may lose data now without the loss of something that the levels promised: every node has again
   // what it once lost, and the other nodes of its region are up.
   bool may_lose(node::NodeIndex n, bool wiped) const;
