@@ -135,7 +135,7 @@ Status Stripe::Impl::recover(Now now) {
     p.recovering = may_have_lost && p.replicated();
     if (!p.replicated() && !identity_.clean && !fresh) RETURN_IF_ERROR(count_keys(p));
   }
-  next_id_ = actor_.epoch;
+  next_id_ = std::max(epoch, actor_.epoch);
   identity_ = {config_.name, config_.nodes[options_.self].name, actor_.epoch, false, options_.boot_id, next_record_};
   out_.batch.put(identity_row(), identity_.encode());
   out_.sync = true;

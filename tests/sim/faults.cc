@@ -10,9 +10,9 @@ using node::NodeIndex;
 
 namespace {
 
-const char* const kNames[] = {"cut_link", "cut_one_way", "isolate_node", "cut_regions", "clog",
-                              "kill",     "stop",        "pause",        "power_loss",  "power_loss_of_all",
-                              "wipe",     "step_clock",  "leap"};
+const char* const kNames[] = {"cut_link", "cut_one_way", "isolate_node", "cut_regions",   "clog",
+                              "kill",     "stop",        "pause",        "power_loss",    "power_loss_of_all",
+                              "wipe",     "step_clock",  "leap",         "long_isolation"};
 
 // Between `low` and `high`, each order of magnitude alike.
 int64_t log_uniform(Rng& rng, double low, double high) {
@@ -109,8 +109,16 @@ void FaultInjector::happen(FaultKind kind) {
       return;
     case FaultKind::kKill:
       if (!world_.is_up(n)) return;
-      world_.kill(n);
-      down_for_a_while(n);
+      if (rng_.chance(0.5)) {
+        world_.kill(n);
+        down_for_a_while(n);
+        return;
+      }
+      world_.at_next_write(n, [this, n] {
+        if (!active_) return;
+        world_.kill(n);
+        down_for_a_while(n);
+      });
       return;
     case FaultKind::kStop:
       if (!world_.is_up(n)) return;
@@ -145,7 +153,21 @@ void FaultInjector::happen(FaultKind kind) {
       return;
     }
     case FaultKind::kLeap:
-      world_.leap(log_uniform(rng_, 1e3, 3e5));
+      world_.leap(log_uniform(rng_, 1e4, 3e5));
+      return;
+    case FaultKind::kLongIsolation:
+      for (NodeIndex each = 0; each < config.nodes.size(); ++each) {
+        if (each != n) world_.cut(n, each);
+      }
+      world_.queue().after(log_uniform(rng_, 5e5, 4e6), [this] {
+        if (active_) world_.leap(log_uniform(rng_, 1.5e5, 6e5));
+      });
+      world_.queue().after(6'000'000 + log_uniform(rng_, 1e4, 6e6), [this, n] {
+        if (!active_) return;
+        for (NodeIndex each = 0; each < world_.config().nodes.size(); ++each) {
+          if (each != n) world_.mend(n, each);
+        }
+      });
       return;
     case FaultKind::kKinds:
       return;

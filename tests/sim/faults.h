@@ -14,22 +14,15 @@
 
 namespace cartwheel::sim {
 
+// clang-format off
 enum class FaultKind : uint8_t {
-  kCutLink,
-  kCutOneWay,
-  kIsolateNode,
-  kCutRegions,
-  kClog,  // links
-  kKill,
-  kStop,
-  kPause,
-  kPowerLoss,
-  kPowerLossOfAll,
-  kWipe,  // machines
-  kStepClock,
-  kLeap,  // clocks
+  kCutLink, kCutOneWay, kIsolateNode, kCutRegions, kClog,    // links
+  kKill, kStop, kPause, kPowerLoss, kPowerLossOfAll, kWipe,  // machines
+  kStepClock, kLeap,                                         // clocks
+  kLongIsolation,                                            // a node cut off for longer than the grace of expiry
   kKinds
 };
+// clang-format on
 
 struct FaultPlan {
   struct Rate {

@@ -64,6 +64,7 @@ void SimStripe::end_life() {
   ++life_;
   stripe_.reset();
   started_ = stopping_ = turn_scheduled_ = writing_ = false;
+  at_next_write_ = {};
   inbox_.clear();
   releases_.clear();
   turn_events_.clear();
@@ -146,23 +147,27 @@ void SimStripe::end_turn(bool is_last) {
     return;
   }
   writing_ = true;
-  in_this_life(
-      disk_time(disk_.write_us), [this, release, batch = std::move(output.batch), sync = output.sync, is_last] {
-        Status status = engine_->write(batch);
-        CHECK(status.ok());
-        for (size_t event : std::exchange(turn_events_, {})) history_.events()[event].written = true;
-        // A life begins and ends with a turn that nothing may overtake; other turns go on while a sync runs.
-        if (sync && started_ && !is_last) writing_ = false;
-        if (!sync) {
-          written(release, false, is_last);
-        } else {
-          in_this_life(disk_time(disk_.sync_us), [this, release, is_last] { written(release, true, is_last); });
-          if (!writing_) {
-            schedule_tick();
-            schedule_turn();
-          }
-        }
-      });
+  int64_t write_time = disk_time(disk_.write_us);
+  if (at_next_write_ && !turn_events_.empty()) {
+    in_this_life(static_cast<int64_t>(rng_.below(static_cast<uint64_t>(write_time))),
+                 std::exchange(at_next_write_, {}));
+  }
+  in_this_life(write_time, [this, release, batch = std::move(output.batch), sync = output.sync, is_last] {
+    Status status = engine_->write(batch);
+    CHECK(status.ok());
+    for (size_t event : std::exchange(turn_events_, {})) history_.events()[event].written = true;
+    // A life begins and ends with a turn that nothing may overtake; other turns go on while a sync runs.
+    if (sync && started_ && !is_last) writing_ = false;
+    if (!sync) {
+      written(release, false, is_last);
+    } else {
+      in_this_life(disk_time(disk_.sync_us), [this, release, is_last] { written(release, true, is_last); });
+      if (!writing_) {
+        schedule_tick();
+        schedule_turn();
+      }
+    }
+  });
 }
 
 void SimStripe::written(std::shared_ptr<Release> release, bool sync, bool is_last) {

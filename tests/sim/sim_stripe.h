@@ -46,6 +46,8 @@ class SimStripe final : public node::StripeObserver {
     schedule_turn();
   }
   void pause(bool paused);
+  // Calls `happen` while the next write of coordinated changes is on its way to the disk: when a death hurts most.
+  void at_next_write(std::function<void()> happen) { at_next_write_ = std::move(happen); }
   // Loses an arbitrary part of what was not synced. REQUIRES: !alive().
   void lose_power();
   // Loses everything. REQUIRES: !alive().
@@ -115,7 +117,8 @@ class SimStripe final : public node::StripeObserver {
   int turns_in_a_row_ = 0;  // turns at one moment: a machine whose deadline does not move would turn for ever
   std::deque<Event> inbox_;
   std::deque<std::shared_ptr<Release>> releases_;  // in the order of their turns
-  std::vector<size_t> turn_events_;                // coordinated in this turn, not written yet
+  std::function<void()> at_next_write_;
+  std::vector<size_t> turn_events_;  // coordinated in this turn, not written yet
 };
 
 }  // namespace cartwheel::sim

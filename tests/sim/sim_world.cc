@@ -183,6 +183,11 @@ void SimWorld::pause(NodeIndex n, bool paused) {
   for (auto& each : machines_[n].stripes) each->pause(paused);
 }
 
+void SimWorld::at_next_write(NodeIndex n, std::function<void()> happen) {
+  auto& stripes = machines_[n].stripes;
+  stripes[rng_.below(stripes.size())]->at_next_write(std::move(happen));
+}
+
 void SimWorld::step_clock(NodeIndex n, int64_t skew_ms) {
   CHECK(std::abs(skew_ms) <= options_.skew_ms);
   note("clock of " + name(n) + " is off by " + std::to_string(skew_ms) + " ms");

@@ -65,6 +65,8 @@ class SimWorld {
   void lose_power(node::NodeIndex n);  // what was not synced may be gone
   void wipe(node::NodeIndex n);        // everything is gone
   void pause(node::NodeIndex n, bool paused);
+  // Calls `happen` at some later moment at which node `n`, in this life, is writing what it has coordinated.
+  void at_next_write(node::NodeIndex n, std::function<void()> happen);
   void step_clock(node::NodeIndex n, int64_t skew_ms);
   int64_t step_bound_ms() const { return options_.skew_ms; }
   // By how much a wall clock may be off by now, drift included.

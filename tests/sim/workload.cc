@@ -162,7 +162,7 @@ Operation Workload::counter_operation() {
 
 Operation Workload::session_operation(Client& client, size_t number) {
   std::string key;
-  if (client.sessions.empty() || rng_.chance(0.1)) {
+  if (client.sessions.empty() || rng_.chance(0.2)) {
     key = "session:" + std::to_string(number) + ":" + std::to_string(++serial_);
     client.sessions[key] = 0;
   } else {
@@ -173,6 +173,7 @@ Operation Workload::session_operation(Client& client, size_t number) {
   if (client.sessions[key] != 0 && rng_.chance(0.5)) return operation(Verb::kGet, key);
   bool create = client.sessions[key] == 0 || rng_.chance(0.1);
   Expiry expiry = expiry_in(1'000 + static_cast<int64_t>(rng_.below(static_cast<uint64_t>(2 * options_.ttl_ms))));
+  if (!create && rng_.chance(0.3)) expiry.at.ms += 36'000'000;  // "remember me": outlives any cut and any grace
   expiry.at.ms = std::max(expiry.at.ms, client.sessions[key] + 1 + static_cast<int64_t>(rng_.below(50)));
   client.sessions[key] = expiry.at.ms;
   Operation op = create ? operation(Verb::kSet, key, {value()}) : operation(Verb::kExpire, key);
