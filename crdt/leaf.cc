@@ -43,14 +43,14 @@ bool has_entry(const std::vector<Entry>& entries, const Dot& dot) {
 
 }  // namespace
 
-void Leaf::apply(const Change& change, bool put_is_dead) {
+void Leaf::apply(const Change& change, bool put_is_dead, std::string value) {
   if (!change.superseded.empty()) {
     std::erase_if(entries, [&](const Entry& e) {
       return std::find(change.superseded.begin(), change.superseded.end(), e.dot) != change.superseded.end();
     });
   }
   if (change.puts && planted(Bug::kLwwByArrival)) entries.clear();
-  if (change.puts && !put_is_dead) insert_entry(entries, {change.dot, change.time, change.value});
+  if (change.puts && !put_is_dead) insert_entry(entries, {change.dot, change.time, std::move(value)});
   if (!change.reset.empty()) remember_reset(change.dot, change.reset);
   if (change.increment) put_chain(change.dot.actor, *change.increment);
 }

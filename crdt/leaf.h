@@ -56,7 +56,9 @@ struct Leaf {
 
   // The effect of one leaf change whose dot this replica has not applied yet. `put_is_dead` tells that the change's own
   // put is known to be superseded already (its dot is void, or a pending range removal observed it).
-  void apply(const Change& change, bool put_is_dead);
+  void apply(const Change& change, bool put_is_dead) { apply(change, put_is_dead, change.value); }
+  // The same with the put's value handed over, for who does not need the change's own copy any more.
+  void apply(const Change& change, bool put_is_dead, std::string value);
 
   // Removes the entries that `observed` contains. Counters are not touched: a removal resets them by changes of their own.
   // Returns whether anything changed.

@@ -103,7 +103,7 @@ void Stripe::Impl::execute_write_now(Caller caller, Request request, Partition& 
                                      const Need& wanted) {
   ++stats_.writes;
   const Keyspace& keyspace = config_.keyspaces[p.id.keyspace];
-  Mutation mutation(store_, p, object, actor_, hlc_.tick(wall_));
+  Mutation mutation(store_, p, object, actor_, hlc_.tick(wall_), p.replicated() || observer_ != nullptr);
   auto value = execute_write(mutation, request.operation, wall_, keyspace.default_ttl_ms);
   crdt::Delta delta = mutation.take();
   Reply reply{value.status(), value.ok() ? std::move(*value) : Value()};

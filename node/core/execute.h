@@ -13,8 +13,10 @@ namespace cartwheel::node {
 class Mutation {
  public:
   // `time` is used for all puts; it must be later than the times of everything that the object shows.
-  Mutation(ObjectStore& store, Partition& partition, StoredObject& object, crdt::Actor actor, crdt::Hlc time)
-      : store_(store), partition_(partition), object_(object), actor_(actor) {
+  // Without `keep_values` the values of puts are missing in the delta: for who does not pass it on.
+  Mutation(ObjectStore& store, Partition& partition, StoredObject& object, crdt::Actor actor, crdt::Hlc time,
+           bool keep_values)
+      : store_(store), partition_(partition), object_(object), actor_(actor), keep_values_(keep_values) {
     delta_.key = object.key();
     delta_.time = time;
   }
@@ -40,6 +42,7 @@ class Mutation {
   Partition& partition_;
   StoredObject& object_;
   crdt::Actor actor_;
+  bool keep_values_;
   crdt::Delta delta_;
 };
 

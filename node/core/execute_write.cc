@@ -198,7 +198,8 @@ Result<Value> dispatch(Mutation& m, Operation& op, WallTime wall) {
 Status Mutation::change(std::string_view path, Change change) {
   change.path = path;
   change.dot = {actor_, partition_.next_seq};
-  RETURN_IF_ERROR(apply_change(store_, partition_, object_, change));
+  RETURN_IF_ERROR((keep_values_ ? apply_change(store_, partition_, object_, change)
+                                : apply_change_by_move(store_, partition_, object_, change)));
   ++partition_.next_seq;
   delta_.changes.push_back(std::move(change));
   return Status::Ok();

@@ -30,13 +30,17 @@ Status remove_observed(ObjectStore& store, StoredObject& object, std::string_vie
   return Status::Ok();
 }
 
-Status apply_change(ObjectStore& store, Partition& partition, StoredObject& object, const crdt::Change& change) {
+namespace {
+
+// `value` gives the value of a put, once, when the leaf takes it.
+template <typename Value>
+Status apply(ObjectStore& store, Partition& partition, StoredObject& object, const crdt::Change& change, Value value) {
   if (change.kind == crdt::Change::Kind::kRange) {
     RETURN_IF_ERROR(remove_observed(store, object, change.path, change.observed));
   } else {
     bool dead = change.puts && partition.causal.put_is_dead(object.key(), change.path, change.dot);
     RETURN_IF_ERROR(store.modify(object, change.path, [&](crdt::Leaf& leaf) {
-      leaf.apply(change, dead);
+      leaf.apply(change, dead, value());
       if (!leaf.resets.empty()) leaf.forget_resets([&](const crdt::Dot& dot) { return partition.settled(dot); });
     }));
   }
@@ -46,6 +50,16 @@ Status apply_change(ObjectStore& store, Partition& partition, StoredObject& obje
     partition.causal.pending.clear();
   }
   return Status::Ok();
+}
+
+}  // namespace
+
+Status apply_change(ObjectStore& store, Partition& partition, StoredObject& object, const crdt::Change& change) {
+  return apply(store, partition, object, change, [&] { return change.value; });
+}
+
+Status apply_change_by_move(ObjectStore& store, Partition& partition, StoredObject& object, crdt::Change& change) {
+  return apply(store, partition, object, change, [&] { return std::move(change.value); });
 }
 
 }  // namespace cartwheel::node

@@ -50,6 +50,8 @@ struct Partition {
 // Applies one change to its object and marks it as applied. REQUIRES: change.dot is not in the clock. On failure (the
 // engine could not be read) nothing is changed.
 Status apply_change(ObjectStore& store, Partition& partition, StoredObject& object, const crdt::Change& change);
+// The same; on success the change's value has moved into the object.
+Status apply_change_by_move(ObjectStore& store, Partition& partition, StoredObject& object, crdt::Change& change);
 
 // Removes from the object all entries under `prefix` that `observed` contains.
 Status remove_observed(ObjectStore& store, StoredObject& object, std::string_view prefix, const crdt::Clock& observed);

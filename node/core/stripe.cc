@@ -184,9 +184,10 @@ bool Stripe::Impl::apply_delta(Partition& p, crdt::Delta delta, std::string_view
   }
   auto object = store_.open(p.id, hash64(delta.key), delta.key);
   if (!object.ok()) return false;
-  for (const crdt::Change& change : delta.changes) {
+  // The record of the turn keeps the encoded form; so the values may go to the object.
+  for (crdt::Change& change : delta.changes) {
     if (p.causal.clock.contains(change.dot)) continue;
-    if (!apply_change(store_, p, **object, change).ok()) return false;
+    if (!apply_change_by_move(store_, p, **object, change).ok()) return false;
   }
   ++stats_.deltas_applied;
   log_delta(p, delta, std::string(encoded));

@@ -45,7 +45,7 @@ void Stripe::Impl::sweep() {
       auto at = (*object)->expires_at();
       if (p.replicas.front() != options_.self || !at) continue;
       if (*at + limits::kExpiryGraceMs > known.ms || *at + limits::kExpiryGraceMs > wall_.ms) continue;
-      Mutation mutation(store_, p, **object, actor_, hlc_.tick(wall_));
+      Mutation mutation(store_, p, **object, actor_, hlc_.tick(wall_), p.replicated() || observer_ != nullptr);
       Status cleared = mutation.clear("");
       crdt::Delta delta = mutation.take();
       if (!delta.changes.empty()) publish(p, delta, 0, Need{1, std::vector<uint32_t>(config_.regions.size(), 0)}, nullptr);
