@@ -41,7 +41,7 @@ void SimStripe::start(const std::string& boot_id) {
   ++life_;
   options_.seed = rng_.next();
   options_.boot_id = boot_id;
-  started_ = stopping_ = turn_scheduled_ = writing_ = false;
+  started_ = stopping_ = ending_ = turn_scheduled_ = writing_ = false;
   tick_at_ = -1;
   inbox_.clear();
   releases_.clear();
@@ -63,7 +63,7 @@ void SimStripe::end_life() {
   for (Partition partition : partitions_) last_clocks_[partition] = stripe_->clock(partition.keyspace, partition.arc);
   ++life_;
   stripe_.reset();
-  started_ = stopping_ = turn_scheduled_ = writing_ = false;
+  started_ = stopping_ = ending_ = turn_scheduled_ = writing_ = false;
   at_next_write_ = {};
   inbox_.clear();
   releases_.clear();
@@ -135,14 +135,10 @@ void SimStripe::end_turn(bool is_last) {
     for (auto& answer : std::exchange(release->answers, {})) answer.callback(std::move(answer.reply));
   }
   releases_.push_back(release);
-  if (output.batch.empty() && !output.sync) {
+  if (output.batch.empty() && !output.sync && !is_last) {
     CHECK(turn_events_.empty());
     release->ready = true;
     release_ready();
-    if (is_last) {
-      end_life();
-      return;
-    }
     schedule_tick();
     return;
   }
@@ -175,8 +171,9 @@ void SimStripe::written(std::shared_ptr<Release> release, bool sync, bool is_las
   release->ready = true;
   release_ready();
   if (!alive()) return;
-  if (is_last) {
-    end_life();
+  ending_ = ending_ || is_last;
+  if (ending_) {  // answers of earlier turns may still wait for their sync
+    if (releases_.empty()) end_life();
     return;
   }
   if (sync && started_) return;  // its turn ended when the batch was written

@@ -108,7 +108,7 @@ class SimStripe final : public node::StripeObserver {
   std::map<Partition, crdt::Clock> last_clocks_;  // of the life before
 
   uint64_t life_ = 0;
-  bool started_ = false, stopping_ = false, paused_ = false;
+  bool started_ = false, stopping_ = false, ending_ = false, paused_ = false;
   bool turn_scheduled_ = false;
   bool writing_ = false;
   int64_t stalled_until_ = 0;  // the end of the last pause or long wait for the disk
