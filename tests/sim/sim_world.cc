@@ -409,7 +409,8 @@ void SimWorld::check_deadline(uint64_t op, NodeIndex n, uint64_t life, int64_t d
     if (history_.op(op).outcome != Outcome::kPending || machine.life != life) return;
     bool hindered = std::any_of(machine.stripes.begin(), machine.stripes.end(),
                                 [&](const auto& each) { return !each->unhindered_since(deadline_us); });
-    if (hindered && tries < 100) {
+    // What reaches a stripe after its last turn is answered by the end of the connection, when all stripes are done.
+    if ((hindered || machine.stopping) && tries < 100) {
       check_deadline(op, n, life, queue_.now(), tries + 1);
       return;
     }
