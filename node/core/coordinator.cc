@@ -122,6 +122,10 @@ void Stripe::Impl::execute_write_now(Caller caller, Request request, Partition& 
     op.reply = std::move(reply);
     op.request.deadline = request.deadline;
     op.caller = std::move(caller);
+    op.seqs = {delta.changes.front().dot.seq, delta.changes.front().dot.seq};
+    for (const crdt::Change& change : delta.changes) {
+      op.seqs = {std::min(op.seqs.first, change.dot.seq), std::max(op.seqs.last, change.dot.seq)};
+    }
   }
   publish(p, delta, id, wanted, waits ? &op : nullptr);
   if (!waits) return answer(caller, std::move(reply));

@@ -117,6 +117,7 @@ void Stripe::Impl::on_announce(NodeIndex from, AnnounceMessage m) {
     }
   }
   if (m.version >= peer.version) {
+    count_announced(from, m);
     for (AnnounceMessage::Entry& entry : m.entries) {
       Partition* p = find(entry.partition);
       if (p == nullptr) continue;
@@ -132,6 +133,24 @@ void Stripe::Impl::on_announce(NodeIndex from, AnnounceMessage m) {
     }
   }
   send(from, AnnounceAckMessage{m.instance, peer.version}.encode());
+}
+
+// A replica that has a write acknowledges it by announcing it, too: the write or its ack was lost, as happens while a
+// connection comes back, and catch-up has brought it there. Not where an ack means an fsync.
+void Stripe::Impl::count_announced(NodeIndex from, const AnnounceMessage& m) {
+  std::vector<uint64_t> ids;
+  for (const auto& [id, op] : pending_) {
+    if (op.phase != Pending::Phase::kWriting) continue;
+    if (config_.keyspaces[op.partition->id.keyspace].durability == Keyspace::Durability::kAlways) continue;
+    auto entry = std::find_if(m.entries.begin(), m.entries.end(),
+                              [&op = op](const auto& e) { return e.partition == op.partition->id; });
+    if (entry == m.entries.end()) continue;
+    crdt::DotSet written;
+    written.add(actor_, op.seqs);
+    if (entry->clock.covers(written)) ids.push_back(id);
+  }
+  std::sort(ids.begin(), ids.end());  // the order of answers must not depend on the table's
+  for (uint64_t id : ids) count_ack(id, from);
 }
 
 void Stripe::Impl::on_announce_ack(NodeIndex from, const AnnounceAckMessage& m) {

@@ -44,6 +44,7 @@ struct Stripe::Impl {
     std::vector<NodeIndex> answered;
     std::vector<NodeIndex> asked;
     Reply reply;                     // kWriting: given once the level is met
+    crdt::DotSet::Interval seqs{};   // kWriting: of the write's dots, which are this node's in `partition`
     NodeIndex forwarded_to = kNoNode;
     // kReading: replicas that have what is missing here, and what they have
     std::vector<std::pair<NodeIndex, crdt::Clock>> awaited;
@@ -166,6 +167,7 @@ struct Stripe::Impl {
   bool is_of_closed_life(const crdt::Delta& delta) const;
   void announce(NodeIndex to);
   void on_announce(NodeIndex from, AnnounceMessage m);
+  void count_announced(NodeIndex from, const AnnounceMessage& m);
   void on_announce_ack(NodeIndex from, const AnnounceAckMessage& m);
   void begin_epoch_above(uint64_t epoch);
   void heard(NodeIndex from);

@@ -193,6 +193,7 @@ class RpcConnection final : public ShardConnection {
     peer_ = peer;
     decoder_.set_limit(limits::kFrameBytes + 4);
     say_hello();
+    shard_.on_peer_arrived(peer);
   }
 
   void move_to(Shard& target, NodeIndex peer) {

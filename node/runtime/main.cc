@@ -45,7 +45,7 @@ int serve(const ServeOptions& options) {
   std::signal(SIGPIPE, SIG_IGN);
 
   auto config = load_cluster_file(options.cluster_file);
-  if (!config.ok()) return complain(config.status().message(), kExitFailed);
+  if (!config.ok()) return complain(config.status().message(), kExitUsage);
   const NodeIndex self = config->node(options.node);
   if (self == kNoNode) {
     std::string names;

@@ -98,6 +98,13 @@ void PeerLink::begin() {
   try_connect();
 }
 
+void PeerLink::hurry() {
+  if (closed_ || stream_ != nullptr || resolving_) return;
+  failures_ = 0;
+  uv_timer_stop(&timer_);
+  try_connect();
+}
+
 void PeerLink::close() {
   if (closed_) return;
   closed_ = true;

@@ -26,6 +26,8 @@ class PeerLink {
   PeerLink& operator=(const PeerLink&) = delete;
 
   void begin();
+  // The peer has just connected to this node, so it is there: a connection that waits for its next try is tried now.
+  void hurry();
   void close();
   void send(uint8_t stripe, std::string_view message);
   bool up() const { return up_; }

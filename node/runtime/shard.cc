@@ -388,6 +388,10 @@ void Shard::send_to_peer(uint32_t stripe, Output::Message message) {
   links_[message.to]->send(static_cast<uint8_t>(stripe), message.bytes);
 }
 
+void Shard::on_peer_arrived(NodeIndex peer) {
+  if (!stopped_ && links_[peer]) links_[peer]->hurry();
+}
+
 void Shard::on_peer_connection(NodeIndex peer, bool up) {
   touched_ = true;
   if (stopped_) return;

@@ -132,6 +132,8 @@ class Shard {
   void submit(Request request, ReplyCallback callback);
   // A message of a peer, who has said hello as `from`, for any stripe of this node.
   void on_peer_message(uint8_t stripe, NodeIndex from, std::string_view bytes);
+  // The peer has connected to this shard.
+  void on_peer_arrived(NodeIndex peer);
   void send_to_peer(uint32_t stripe, Output::Message message);
   void on_peer_connection(NodeIndex peer, bool up);
   void mark_dirty(ShardConnection& connection);

@@ -226,7 +226,7 @@ int run_status(const StatusOptions& options) {
   const auto config = load_cluster_file(options.cluster_file);
   if (!config.ok()) {
     std::fprintf(stderr, "cartwheel: %s\n", config.status().message().c_str());
-    return kExitFailed;
+    return kExitUsage;
   }
   std::vector<NodeAnswer> answers;
   std::string names;

@@ -7,10 +7,12 @@ import { http_get, until } from '../lib/wait.mjs';
 
 export const root = path.resolve(import.meta.dirname ?? path.dirname(new URL(import.meta.url).pathname), '../..');
 export const binary = path.join(root, 'build/release/cartwheel');
-export const dir = path.join(root, 'build/up');
-export const link_control = 7200;
+export const dir = path.join(root, process.env.CARTWHEEL_UP_OFFSET ? 'build/up-beside' : 'build/up');
+// Added to all ports, for a second cluster beside one that runs.
+const offset = Number(process.env.CARTWHEEL_UP_OFFSET ?? 0);
+export const link_control = 7200 + offset;
 export const nodes = ['eu-1', 'eu-2', 'eu-3', 'us-1', 'us-2', 'us-3'].map((name, i) => ({
-  name, region: name.slice(0, 2), zone: 'abc'[i % 3], rpc: 7101 + i, resp: 6401 + i, http: 8101 + i, proxy: 7201 + i,
+  name, region: name.slice(0, 2), zone: 'abc'[i % 3], rpc: 7101 + i + offset, resp: 6401 + i + offset, http: 8101 + i + offset, proxy: 7201 + i + offset,
 }));
 export const node = (name) => nodes.find((n) => n.name === name);
 
@@ -83,7 +85,7 @@ async function refuse_taken_ports() {
   for (const port of ports) {
     await new Promise((resolve, reject) => {
       const probe = net.createServer();
-      probe.once('error', () => reject(new Error(`port ${port} on 127.0.0.1 is taken; ./dev up needs 6401-6406, 7101-7106, 7200-7206 and 8101-8106`)));
+      probe.once('error', () => reject(new Error(`port ${port} on 127.0.0.1 is taken; ./dev up needs 6401-6406, 7101-7106, 7200-7206 and 8101-8106, or CARTWHEEL_UP_OFFSET to add to them`)));
       probe.listen(port, '127.0.0.1', () => probe.close(resolve));
     });
   }

@@ -16,9 +16,16 @@ stage() {
   if "$@"; then count 1 0; else count 0 1; fi
 }
 
+# A stage that is no test, but fails like one: prepare NAME COMMAND...
+prepare() {
+  say "$1"
+  shift
+  "$@" || { count 0 1; return 1; }
+}
+
 # Runs the ctest entries of a build and counts the cases inside them: ctest_stage PRESET ARGUMENTS...
 ctest_stage() {
-  local preset=$1
+  local preset=$1 cases
   shift
   say "ctest in $preset"
   local results=build/$preset/results
@@ -26,24 +33,34 @@ ctest_stage() {
   mkdir -p "$results"
   local status=0
   GTEST_OUTPUT="json:$PWD/$results/" ctest --test-dir "build/$preset" --output-on-failure -j 2 --timeout 900 "$@" || status=1
-  local cases
   cases=$(python3 scripts/dev/count_cases.py "$results" "$status")
   # shellcheck disable=SC2086
   count $cases
 }
 
-stage 'build release' build release || true
-ctest_stage release
+# Real clients against real processes; Node's test runner counts.
+e2e_stage() {
+  say 'end to end, real clients'
+  local results=build/e2e cases status=0
+  rm -rf "$results"
+  mkdir -p "$results"
+  node --test --test-concurrency=1 --test-reporter=spec --test-reporter-destination=stdout \
+    --test-reporter=tap --test-reporter-destination="$results/e2e.tap" tests/e2e/*.test.mjs || status=1
+  cases=$(python3 scripts/dev/count_cases.py "$results" "$status")
+  # shellcheck disable=SC2086
+  count $cases
+}
+
+prepare 'build release' build release && ctest_stage release -LE e2e
+prepare 'clients from npm' npm --prefix tests/e2e ci --no-audit --no-fund --loglevel=error && e2e_stage
+stage 'the story of ./dev demo' env CARTWHEEL_UP_OFFSET=20000 node scripts/cluster/demo.mjs
 seed=${CARTWHEEL_SIM_FIRST_SEED:-$(($(date +%s) % 1000000 * 1000))}
-stage "simulator: 300 seeds from $seed" build/release/tests/sim/cartwheel_sim --seeds 300 --first "$seed" --jobs 2
-stage 'simulator: the same trace twice' build/release/tests/sim/cartwheel_sim --seeds 10 --first "$seed" --twice --jobs 2
-stage 'build planted' build planted crdt_planted_test planted_sim_test
-ctest_stage planted -R planted
-stage 'build asan' build asan
-ctest_stage asan -L 'unit|laws|fuzz-replay|sim'
-stage "simulator under asan: 30 seeds from $seed" build/asan/tests/sim/cartwheel_sim --seeds 30 --first "$seed" --jobs 2
-stage 'build tsan' build tsan runtime_loop_test runtime_ring_test
-ctest_stage tsan -R 'runtime_(loop|ring)_test'
+stage "simulator: 2000 seeds from $seed" build/release/tests/sim/cartwheel_sim --seeds 2000 --first "$seed" --jobs 2
+stage 'simulator: the same trace twice' build/release/tests/sim/cartwheel_sim --seeds 20 --first "$seed" --twice --jobs 2
+prepare 'build planted' build planted crdt_planted_test sim_planted_test && ctest_stage planted -R planted
+prepare 'build asan' build asan && ctest_stage asan -L 'unit|laws|fuzz-replay|sim'
+stage "simulator under asan: 60 seeds from $seed" build/asan/tests/sim/cartwheel_sim --seeds 60 --first "$seed" --jobs 2
+prepare 'build tsan' build tsan runtime_loop_test runtime_ring_test && ctest_stage tsan -R 'runtime_(loop|ring)_test'
 
 say 'end'
 printf 'total: %d passed, %d failed\n' "$passed" "$failed"
