@@ -153,7 +153,7 @@ void Stripe::Impl::on_catch_up_reply(NodeIndex from, const CatchUpReplyMessage& 
   if (planted(Bug::kUnionWithoutFloorCheck) ||
       (planted(Bug::kCatchUpClaimsTooMuch) && m.outcome == CatchUpReplyMessage::Outcome::kMore)) {
     p->causal.clock.merge(m.clock);
-    p->row_dirty = turn_dirty_ = true;
+    write_row(*p);
   }
   // Without progress (a time too far in the future, an engine that cannot be read) to ask again at once would not help.
   bool progress = p->version != version_before;

@@ -131,7 +131,7 @@ void Stripe::Impl::on_exchange_reply(NodeIndex from, const ExchangeReplyMessage&
       return;
     }
     p->skip.merge(repair.snapshot.clock.minus(p->causal.clock));
-    p->row_dirty = turn_dirty_ = true;
+    write_row(*p);
   }
   Status status = join_rows(*p, repair, m);
   if (status.ok() && m.outcome == ExchangeReplyMessage::Outcome::kDone) status = finish_exchange(*p, repair);
@@ -250,7 +250,7 @@ Status Stripe::Impl::finish_exchange(Partition& p, Repair& repair) {
   p.causal.clock.merge(repair.orphans);
   p.causal.settle();
   p.skip = {};
-  p.row_dirty = turn_dirty_ = true;
+  write_row(p);
   return Status::Ok();
 }
 

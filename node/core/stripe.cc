@@ -159,6 +159,13 @@ void Stripe::Impl::begin_event(Now now) {
 
 void Stripe::Impl::send(NodeIndex to, std::string bytes) { out_.messages.push_back({to, std::move(bytes)}); }
 
+void Stripe::Impl::write_row(Partition& p) {
+  turn_dirty_ = true;
+  if (p.row_dirty) return;
+  p.row_dirty = true;
+  dirty_rows_.push_back(&p);
+}
+
 void Stripe::Impl::schedule(Instant at, uint64_t id) { timers_[at.us / kTimerGrainUs + 1].push_back(id); }
 
 bool Stripe::Impl::apply_delta(Partition& p, crdt::Delta delta, std::string_view encoded) {
@@ -179,7 +186,7 @@ bool Stripe::Impl::apply_delta(Partition& p, crdt::Delta delta, std::string_view
   turn_dirty_ = true;
   if (planted(Bug::kDroppedDelta) && delta.changes[0].dot.seq > p.causal.clock.last(delta.changes[0].dot.actor) + 1) {
     for (const crdt::Change& change : delta.changes) p.causal.clock.add(change.dot);
-    p.row_dirty = true;
+    write_row(p);
     return true;
   }
   auto object = store_.open(p.id, hash64(delta.key), delta.key);
@@ -251,12 +258,12 @@ Output Stripe::Impl::take_output() {
       turn_deltas_.clear();
       turn_dots_.clear();
     }
-    for (auto& [id, p] : partitions_) {
-      if (!p.row_dirty) continue;
-      p.row_dirty = false;
-      p.row_record = next_record_;
-      out_.batch.put(partition_row(id), PartitionRow{next_record_, p.keys, p.causal, p.skip}.encode());
+    for (Partition* p : dirty_rows_) {
+      p->row_dirty = false;
+      p->row_record = next_record_;
+      out_.batch.put(partition_row(p->id), PartitionRow{next_record_, p->keys, p->causal, p->skip}.encode());
     }
+    dirty_rows_.clear();
   }
   turn_dirty_ = false;
   store_.end_turn();

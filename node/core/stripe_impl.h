@@ -125,6 +125,8 @@ struct Stripe::Impl {
   bool apply_delta(Partition& p, crdt::Delta delta, std::string_view encoded);
   void log_delta(Partition& p, const crdt::Delta& delta, std::string encoded);
   void clock_advanced(Partition& p);
+  // Has the partition's row written with this turn.
+  void write_row(Partition& p);
   void schedule(Instant at, uint64_t id);
   void send(NodeIndex to, std::string bytes);
   size_t region_of(NodeIndex node) const { return node_region_[node]; }
@@ -233,6 +235,7 @@ struct Stripe::Impl {
   Output out_;
   std::map<PartitionId, std::vector<std::string>> turn_deltas_;
   std::vector<std::pair<Partition*, crdt::Dot>> turn_dots_;
+  std::vector<Partition*> dirty_rows_;
   bool turn_dirty_ = false;
   bool stopping_ = false;
 

@@ -7,6 +7,7 @@ namespace cartwheel::node {
 
 namespace {
 constexpr int kRowsPerSlice = 500;
+constexpr int kRecordsPerTurn = 16;
 constexpr Duration kBetweenSlices = Duration::millis(20);
 }  // namespace
 
@@ -88,7 +89,7 @@ void Stripe::Impl::write_unlogged_rows() {
   for (auto& [id, p] : partitions_) {
     if (!p.unlogged) continue;
     p.unlogged = false;
-    p.row_dirty = turn_dirty_ = true;
+    write_row(p);
   }
 }
 
@@ -108,14 +109,15 @@ void Stripe::Impl::truncate_log() {
     return std::all_of(record.dots.begin(), record.dots.end(),
                        [](const auto& dot) { return dot.first->stable(dot.second); });
   };
-  while (!records_.empty()) {
+  // A few per turn: an announcement may make thousands of them stable at once.
+  for (int n = 0; n < kRecordsPerTurn && !records_.empty(); ++n) {
     const LoggedRecord& oldest = records_.front();
     bool full = logged_dots_ > options_.log_entries || record_bytes_ > options_.log_bytes;
     bool enough = records_.size() > limits::kRecordsKept || record_bytes_ > limits::kRecordBytesKept;
     if (!full && !(enough && stable(oldest))) return;
     for (const auto& [p, dot] : oldest.dots) p->log.remove(dot);
     for (Partition* p : oldest.parts) {
-      if (p->row_record <= oldest.number) p->row_dirty = true;
+      if (p->row_record <= oldest.number) write_row(*p);
     }
     logged_dots_ -= oldest.dots.size();
     record_bytes_ -= oldest.bytes;
