@@ -5,13 +5,20 @@ namespace cartwheel {
 namespace {
 template <typename T>
 void put_be(std::string& out, T v) {
-  for (int shift = static_cast<int>(sizeof(T) * 8) - 8; shift >= 0; shift -= 8) out.push_back(static_cast<char>(v >> shift));
+  for (int shift = static_cast<int>(sizeof(T) * 8) - 8; shift >= 0; shift -= 8)
+    out.push_back(static_cast<char>(v >> shift));
 }
 }  // namespace
 
-void Encoder::u16(uint16_t v) { put_be(out_, v); }
-void Encoder::u32(uint32_t v) { put_be(out_, v); }
-void Encoder::u64(uint64_t v) { put_be(out_, v); }
+void Encoder::u16(uint16_t v) {
+  put_be(out_, v);
+}
+void Encoder::u32(uint32_t v) {
+  put_be(out_, v);
+}
+void Encoder::u64(uint64_t v) {
+  put_be(out_, v);
+}
 
 void Encoder::varint(uint64_t v) {
   while (v >= 0x80) {
@@ -39,18 +46,26 @@ uint64_t be(std::string_view b) {
 }
 }  // namespace
 
-uint8_t Decoder::u8() { return static_cast<uint8_t>(be(raw(1))); }
-uint16_t Decoder::u16() { return static_cast<uint16_t>(be(raw(2))); }
-uint32_t Decoder::u32() { return static_cast<uint32_t>(be(raw(4))); }
-uint64_t Decoder::u64() { return be(raw(8)); }
+uint8_t Decoder::u8() {
+  return static_cast<uint8_t>(be(raw(1)));
+}
+uint16_t Decoder::u16() {
+  return static_cast<uint16_t>(be(raw(2)));
+}
+uint32_t Decoder::u32() {
+  return static_cast<uint32_t>(be(raw(4)));
+}
+uint64_t Decoder::u64() {
+  return be(raw(8));
+}
 
 uint64_t Decoder::varint() {
   uint64_t v = 0;
   for (int shift = 0; shift < 64; shift += 7) {
     uint8_t b = u8();
     if (!ok_) return 0;
-    if (shift == 63 && b > 1) break;        // more than 64 bits
-    if (shift > 0 && b == 0) break;         // an overlong form: one number has one encoding
+    if (shift == 63 && b > 1) break;  // more than 64 bits
+    if (shift > 0 && b == 0) break;   // an overlong form: one number has one encoding
     v |= static_cast<uint64_t>(b & 0x7f) << shift;
     if (b < 0x80) return v;
   }

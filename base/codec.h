@@ -21,7 +21,10 @@ class Encoder {
   void u64(uint64_t v);
   void varint(uint64_t v);
   void zigzag(int64_t v) { varint((static_cast<uint64_t>(v) << 1) ^ static_cast<uint64_t>(v >> 63)); }
-  void bytes(std::string_view v) { varint(v.size()); out_.append(v); }
+  void bytes(std::string_view v) {
+    varint(v.size());
+    out_.append(v);
+  }
   void raw(std::string_view v) { out_.append(v); }
 
  private:
@@ -36,12 +39,18 @@ class Decoder {
   uint32_t u32();
   uint64_t u64();
   uint64_t varint();
-  int64_t zigzag() { uint64_t v = varint(); return static_cast<int64_t>(v >> 1) ^ -static_cast<int64_t>(v & 1); }
+  int64_t zigzag() {
+    uint64_t v = varint();
+    return static_cast<int64_t>(v >> 1) ^ -static_cast<int64_t>(v & 1);
+  }
   std::string_view bytes();
   std::string_view raw(size_t n);
   // A count of elements that take at least `min_bytes` each: fails if the rest of the input cannot hold that many.
   size_t count(size_t min_bytes);
-  void fail() { ok_ = false; in_ = {}; }
+  void fail() {
+    ok_ = false;
+    in_ = {};
+  }
   bool ok() const { return ok_; }
   bool done() const { return ok_ && in_.empty(); }  // everything read, nothing left over
   std::string_view rest() const { return in_; }

@@ -51,8 +51,12 @@ bool glob_match(std::string_view pattern, std::string_view text) {
       unsigned char c = static_cast<unsigned char>(text[0]);
       rest.remove_prefix(1);
       switch (pattern[0]) {
-        case '?': matched = true; break;
-        case '[': matched = match_class(rest, c); break;
+        case '?':
+          matched = true;
+          break;
+        case '[':
+          matched = match_class(rest, c);
+          break;
         case '\\':
           if (rest.empty()) {
             matched = c == '\\';
@@ -61,7 +65,8 @@ bool glob_match(std::string_view pattern, std::string_view text) {
             rest.remove_prefix(1);
           }
           break;
-        default: matched = static_cast<unsigned char>(pattern[0]) == c;
+        default:
+          matched = static_cast<unsigned char>(pattern[0]) == c;
       }
     }
     if (matched) {

@@ -7,33 +7,34 @@
 
 namespace cartwheel::limits {
 
-inline constexpr size_t kKeyBytes = 16 * 1024;                  // keys are in every row and message
-inline constexpr size_t kNameBytes = 16 * 1024;                 // a field or an element is part of a row key
-inline constexpr size_t kValueBytes = 8 * 1024 * 1024;          // one value is one message and one row
-inline constexpr size_t kPathDepth = 32;                        // nesting of maps
-inline constexpr size_t kRequestArguments = 64 * 1024;          // of one RESP command or RPC operation
-inline constexpr size_t kRequestBytes = 32 * 1024 * 1024;       // one request, before it is parsed
-inline constexpr size_t kRespInlineBytes = 64 * 1024;           // as Redis
-inline constexpr size_t kFrameBytes = 64 * 1024 * 1024;         // one RPC frame
+inline constexpr size_t kKeyBytes = 16 * 1024;                      // keys are in every row and message
+inline constexpr size_t kNameBytes = 16 * 1024;                     // a field or an element is part of a row key
+inline constexpr size_t kValueBytes = 8 * 1024 * 1024;              // one value is one message and one row
+inline constexpr size_t kPathDepth = 32;                            // nesting of maps
+inline constexpr size_t kRequestArguments = 64 * 1024;              // of one RESP command or RPC operation
+inline constexpr size_t kRequestBytes = 32 * 1024 * 1024;           // one request, before it is parsed
+inline constexpr size_t kRespInlineBytes = 64 * 1024;               // as Redis
+inline constexpr size_t kFrameBytes = 64 * 1024 * 1024;             // one RPC frame
 inline constexpr size_t kConnectionOutputBytes = 64 * 1024 * 1024;  // replies a client does not read: it is closed
-inline constexpr size_t kConnectionInFlight = 4096;             // requests of one connection: it is not read further
-inline constexpr size_t kPeerOutputBytes = 64 * 1024 * 1024;    // frames to a peer that does not read: dropped, repaired later
+inline constexpr size_t kConnectionInFlight = 4096;  // requests of one connection: it is not read further
+inline constexpr size_t kPeerOutputBytes =
+    64 * 1024 * 1024;  // frames to a peer that does not read: dropped, repaired later
 inline constexpr size_t kConnections = 10'000;
-inline constexpr size_t kPendingOperations = 64 * 1024;         // of one stripe; beyond it requests are `overloaded`
-inline constexpr size_t kForwardsRemembered = 4096;             // per peer, to coordinate a doubled message once
-inline constexpr size_t kDotLogEntries = 1 << 20;               // of one stripe; older ones raise the floor
-inline constexpr size_t kDotLogBytes = 256 * 1024 * 1024;       // likewise
-inline constexpr size_t kRecordsKept = 512;                     // records that stay although all replicas have their dots
-inline constexpr size_t kRecordBytesKept = 16 * 1024 * 1024;    // likewise: less writing of partition rows
-inline constexpr size_t kRepairs = 16;                          // partitions of one stripe that are repaired at once
-inline constexpr size_t kClockActors = 64 * 1024;               // a partition clock that claims more does not decode
-inline constexpr size_t kPackedLeaves = 64;                     // above: a row per leaf
-inline constexpr size_t kPackedBytes = 2048;                    // above, and more than kPackedMinLeaves leaves: a row per leaf
+inline constexpr size_t kPendingOperations = 64 * 1024;       // of one stripe; beyond it requests are `overloaded`
+inline constexpr size_t kForwardsRemembered = 4096;           // per peer, to coordinate a doubled message once
+inline constexpr size_t kDotLogEntries = 1 << 20;             // of one stripe; older ones raise the floor
+inline constexpr size_t kDotLogBytes = 256 * 1024 * 1024;     // likewise
+inline constexpr size_t kRecordsKept = 512;                   // records that stay although all replicas have their dots
+inline constexpr size_t kRecordBytesKept = 16 * 1024 * 1024;  // likewise: less writing of partition rows
+inline constexpr size_t kRepairs = 16;                        // partitions of one stripe that are repaired at once
+inline constexpr size_t kClockActors = 64 * 1024;             // a partition clock that claims more does not decode
+inline constexpr size_t kPackedLeaves = 64;                   // above: a row per leaf
+inline constexpr size_t kPackedBytes = 2048;  // above, and more than kPackedMinLeaves leaves: a row per leaf
 inline constexpr size_t kPackedMinLeaves = 4;
-inline constexpr size_t kCacheBytes = 256 * 1024 * 1024;        // decoded objects of one stripe
-inline constexpr size_t kCatchUpChunkBytes = 512 * 1024;        // of one catch-up message
-inline constexpr int64_t kClockSkewMs = 60'000;                 // a remote time further ahead than this is refused
-inline constexpr int64_t kExpiryGraceMs = 2 * kClockSkewMs;     // expired objects are hidden at once, removed after this
-inline constexpr int64_t kTtlMs = 10ll * 366 * 86'400'000;      // the longest time to live: ten years
+inline constexpr size_t kCacheBytes = 256 * 1024 * 1024;     // decoded objects of one stripe
+inline constexpr size_t kCatchUpChunkBytes = 512 * 1024;     // of one catch-up message
+inline constexpr int64_t kClockSkewMs = 60'000;              // a remote time further ahead than this is refused
+inline constexpr int64_t kExpiryGraceMs = 2 * kClockSkewMs;  // expired objects are hidden at once, removed after this
+inline constexpr int64_t kTtlMs = 10ll * 366 * 86'400'000;   // the longest time to live: ten years
 
 }  // namespace cartwheel::limits

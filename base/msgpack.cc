@@ -69,16 +69,40 @@ MsgReader::Type MsgReader::peek() const {
   if (b < 0xc0) return Type::kString;
   if (b >= 0xe0) return Type::kNegative;
   switch (b) {
-    case 0xc0: return Type::kNil;
-    case 0xc2: case 0xc3: return Type::kBool;
-    case 0xc4: case 0xc5: case 0xc6: return Type::kBinary;
-    case 0xca: case 0xcb: return Type::kFloat;
-    case 0xcc: case 0xcd: case 0xce: case 0xcf: return Type::kUint;
-    case 0xd0: case 0xd1: case 0xd2: case 0xd3: return Type::kNegative;
-    case 0xd9: case 0xda: case 0xdb: return Type::kString;
-    case 0xdc: case 0xdd: return Type::kArray;
-    case 0xde: case 0xdf: return Type::kMap;
-    default: return Type::kOther;
+    case 0xc0:
+      return Type::kNil;
+    case 0xc2:
+    case 0xc3:
+      return Type::kBool;
+    case 0xc4:
+    case 0xc5:
+    case 0xc6:
+      return Type::kBinary;
+    case 0xca:
+    case 0xcb:
+      return Type::kFloat;
+    case 0xcc:
+    case 0xcd:
+    case 0xce:
+    case 0xcf:
+      return Type::kUint;
+    case 0xd0:
+    case 0xd1:
+    case 0xd2:
+    case 0xd3:
+      return Type::kNegative;
+    case 0xd9:
+    case 0xda:
+    case 0xdb:
+      return Type::kString;
+    case 0xdc:
+    case 0xdd:
+      return Type::kArray;
+    case 0xde:
+    case 0xdf:
+      return Type::kMap;
+    default:
+      return Type::kOther;
   }
 }
 
@@ -137,10 +161,14 @@ int64_t MsgReader::sint() {
       uint8_t b = take();
       if (b >= 0xe0) return static_cast<int8_t>(b);
       switch (b) {
-        case 0xd0: return static_cast<int8_t>(big_endian(1));
-        case 0xd1: return static_cast<int16_t>(big_endian(2));
-        case 0xd2: return static_cast<int32_t>(big_endian(4));
-        default: return static_cast<int64_t>(big_endian(8));
+        case 0xd0:
+          return static_cast<int8_t>(big_endian(1));
+        case 0xd1:
+          return static_cast<int16_t>(big_endian(2));
+        case 0xd2:
+          return static_cast<int32_t>(big_endian(4));
+        default:
+          return static_cast<int64_t>(big_endian(8));
       }
     }
     default:
@@ -169,9 +197,12 @@ std::string_view MsgReader::bytes() {
 uint32_t MsgReader::array() {
   uint8_t b = take();
   uint64_t n = 0;
-  if (b >= 0x90 && b < 0xa0) n = b & 0x0f;
-  else if (b == 0xdc || b == 0xdd) n = big_endian(b == 0xdc ? 2 : 4);
-  else fail();
+  if (b >= 0x90 && b < 0xa0)
+    n = b & 0x0f;
+  else if (b == 0xdc || b == 0xdd)
+    n = big_endian(b == 0xdc ? 2 : 4);
+  else
+    fail();
   if (n > in_.size()) fail();
   return ok_ ? static_cast<uint32_t>(n) : 0;
 }
@@ -179,9 +210,12 @@ uint32_t MsgReader::array() {
 uint32_t MsgReader::map() {
   uint8_t b = take();
   uint64_t n = 0;
-  if (b >= 0x80 && b < 0x90) n = b & 0x0f;
-  else if (b == 0xde || b == 0xdf) n = big_endian(b == 0xde ? 2 : 4);
-  else fail();
+  if (b >= 0x80 && b < 0x90)
+    n = b & 0x0f;
+  else if (b == 0xde || b == 0xdf)
+    n = big_endian(b == 0xde ? 2 : 4);
+  else
+    fail();
   if (n * 2 > in_.size()) fail();
   return ok_ ? static_cast<uint32_t>(n) : 0;
 }
@@ -189,12 +223,24 @@ uint32_t MsgReader::map() {
 void MsgReader::skip(int depth) {
   if (depth < 0) return fail();
   switch (peek()) {
-    case Type::kNil: return nil();
-    case Type::kBool: boolean(); return;
-    case Type::kUint: uint(); return;
-    case Type::kNegative: sint(); return;
-    case Type::kFloat: f64(); return;
-    case Type::kString: case Type::kBinary: bytes(); return;
+    case Type::kNil:
+      return nil();
+    case Type::kBool:
+      boolean();
+      return;
+    case Type::kUint:
+      uint();
+      return;
+    case Type::kNegative:
+      sint();
+      return;
+    case Type::kFloat:
+      f64();
+      return;
+    case Type::kString:
+    case Type::kBinary:
+      bytes();
+      return;
     case Type::kArray:
       for (uint32_t n = array(); ok_ && n > 0; --n) skip(depth - 1);
       return;
@@ -206,12 +252,16 @@ void MsgReader::skip(int depth) {
       return;
     case Type::kOther: {  // extension types; 0xc1 is never used
       uint8_t b = take();
-      if (b >= 0xd4 && b <= 0xd8) raw(1u + (1u << (b - 0xd4)));
-      else if (b >= 0xc7 && b <= 0xc9) raw(big_endian(1 << (b - 0xc7)) + 1);
-      else fail();
+      if (b >= 0xd4 && b <= 0xd8)
+        raw(1u + (1u << (b - 0xd4)));
+      else if (b >= 0xc7 && b <= 0xc9)
+        raw(big_endian(1 << (b - 0xc7)) + 1);
+      else
+        fail();
       return;
     }
-    case Type::kEnd: return fail();
+    case Type::kEnd:
+      return fail();
   }
 }
 

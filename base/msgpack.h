@@ -45,7 +45,10 @@ class MsgReader {
   uint32_t array();
   uint32_t map();
   void skip(int depth = 32);  // one value of any type; fails beyond `depth` nested containers
-  void fail() { ok_ = false; in_ = {}; }
+  void fail() {
+    ok_ = false;
+    in_ = {};
+  }
   bool ok() const { return ok_; }
   bool done() const { return ok_ && in_.empty(); }
   std::string_view rest() const { return in_; }

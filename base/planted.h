@@ -7,28 +7,39 @@ namespace cartwheel {
 enum class Bug {
   kNone,
   // The nine of the model of partition clocks:
-  kUnionWithoutFloorCheck, kRangeForgotten, kReuseDot, kVoidForgotten, kVoidCountsAsSeen, kVoidNotInherited,
-  kRemoveWithoutDot, kResetForgotten, kOneRound,
+  kUnionWithoutFloorCheck,
+  kRangeForgotten,
+  kReuseDot,
+  kVoidForgotten,
+  kVoidCountsAsSeen,
+  kVoidNotInherited,
+  kRemoveWithoutDot,
+  kResetForgotten,
+  kOneRound,
   // Of the code:
-  kClockAheadOfData,      // the clock of a turn is persisted, its rows are not
-  kDroppedDelta,          // a delta whose clock has a gap is dropped but counted as seen
-  kBothSidesKeep,         // the join keeps an element that is on both sides whatever the clocks say
-  kAckBeforeLocalWrite,   // replies leave before the turn's batch is written
-  kSendBeforeLocalWrite,  // deltas leave before the turn's batch is written
-  kAckCountsUnreachable,  // a level counts replicas that were only sent to
-  kExpiryByLocalDelete,   // an expired object is removed without proof that nobody touched it
-  kLwwByArrival,          // equal times: the last to arrive wins
-  kRelayDropsDelta,       // a relay applies but does not pass on
-  kCatchUpClaimsTooMuch,  // catch-up unites clocks after the first chunk
-  kQuorumReadsLocal,      // a quorum read does not ask anybody
+  kClockAheadOfData,        // the clock of a turn is persisted, its rows are not
+  kDroppedDelta,            // a delta whose clock has a gap is dropped but counted as seen
+  kBothSidesKeep,           // the join keeps an element that is on both sides whatever the clocks say
+  kAckBeforeLocalWrite,     // replies leave before the turn's batch is written
+  kSendBeforeLocalWrite,    // deltas leave before the turn's batch is written
+  kAckCountsUnreachable,    // a level counts replicas that were only sent to
+  kExpiryByLocalDelete,     // an expired object is removed without proof that nobody touched it
+  kLwwByArrival,            // equal times: the last to arrive wins
+  kRelayDropsDelta,         // a relay applies but does not pass on
+  kCatchUpClaimsTooMuch,    // catch-up unites clocks after the first chunk
+  kQuorumReadsLocal,        // a quorum read does not ask anybody
   kPendingRangeNotApplied,  // a pending range removal is not applied to what comes late
 };
 
 #ifdef CARTWHEEL_PLANTED_BUGS
 inline Bug g_planted_bug = Bug::kNone;  // set once before a test starts; never in product builds
-inline bool planted(Bug bug) { return g_planted_bug == bug; }
+inline bool planted(Bug bug) {
+  return g_planted_bug == bug;
+}
 #else
-constexpr bool planted(Bug) { return false; }
+constexpr bool planted(Bug) {
+  return false;
+}
 #endif
 
 }  // namespace cartwheel

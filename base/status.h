@@ -55,14 +55,23 @@ class [[nodiscard]] Status {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::move(value)) {}                                  // NOLINT: implicit on purpose
+  Result(T value) : state_(std::move(value)) {}                                       // NOLINT: implicit on purpose
   Result(Status status) : state_(std::move(status)) { CHECK(!this->status().ok()); }  // NOLINT
 
   bool ok() const { return std::holds_alternative<T>(state_); }
   Status status() const { return ok() ? Status() : std::get<Status>(state_); }
-  T& value() & { CHECK(ok()); return std::get<T>(state_); }
-  const T& value() const& { CHECK(ok()); return std::get<T>(state_); }
-  T&& value() && { CHECK(ok()); return std::get<T>(std::move(state_)); }
+  T& value() & {
+    CHECK(ok());
+    return std::get<T>(state_);
+  }
+  const T& value() const& {
+    CHECK(ok());
+    return std::get<T>(state_);
+  }
+  T&& value() && {
+    CHECK(ok());
+    return std::get<T>(std::move(state_));
+  }
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
   T* operator->() { return &value(); }
@@ -75,7 +84,7 @@ class [[nodiscard]] Result {
 }  // namespace cartwheel
 
 // Returns the Status of `expression` from the enclosing function unless it is ok.
-#define RETURN_IF_ERROR(expression)                   \
-  do {                                                \
+#define RETURN_IF_ERROR(expression)                                                \
+  do {                                                                             \
     if (::cartwheel::Status status_ = (expression); !status_.ok()) return status_; \
   } while (false)

@@ -17,8 +17,12 @@ struct Duration {
   static constexpr Duration seconds(int64_t s) { return {s * 1'000'000}; }
   friend auto operator<=>(const Duration&, const Duration&) = default;
 };
-inline Instant operator+(Instant a, Duration d) { return {a.us + d.us}; }
-inline Duration operator-(Instant a, Instant b) { return {a.us - b.us}; }
+inline Instant operator+(Instant a, Duration d) {
+  return {a.us + d.us};
+}
+inline Duration operator-(Instant a, Instant b) {
+  return {a.us - b.us};
+}
 
 // Milliseconds since 1970 by a clock that people and other machines share: may be wrong, may step. Expiry and HLC.
 struct WallTime {

@@ -28,8 +28,10 @@ void Causal::record(std::string_view key, const Change& change) {
   bool is_removal = change.kind == Change::Kind::kLeaf && !change.puts && !change.increment && change.reset.empty();
   if (!(is_removal && planted(Bug::kRemoveWithoutDot))) clock.add(change.dot);
   for (const Dot& dot : change.superseded) {
-    if (planted(Bug::kVoidCountsAsSeen)) clock.add(dot);
-    else if (!planted(Bug::kVoidForgotten) && !clock.contains(dot)) voids.add(dot);
+    if (planted(Bug::kVoidCountsAsSeen))
+      clock.add(dot);
+    else if (!planted(Bug::kVoidForgotten) && !clock.contains(dot))
+      voids.add(dot);
   }
   if (change.kind == Change::Kind::kRange && !clock.covers(change.observed) && !planted(Bug::kRangeForgotten)) {
     pending.push_back({std::string(key), change.path, change.observed});

@@ -165,7 +165,8 @@ DotSet DotSet::decode(Decoder& in) {
     uint64_t end = 0;
     for (size_t i = 0; i < count && in.ok(); ++i) {
       uint64_t gap = in.varint(), extra = in.varint();
-      // Intervals do not touch, so only the first may have no gap. The sum cannot overflow: each part is below 2^62 + 2.
+      // Intervals do not touch, so only the first may have no gap. The sum cannot overflow: each part is below 2^62
+      // + 2.
       if ((i > 0 && gap == 0) || gap > kMaxSeq || extra > kMaxSeq) in.fail();
       uint64_t first = end + gap + 1;
       end = first + extra;

@@ -38,8 +38,8 @@ class DotSet {
   DotSet minus(const DotSet& other) const;
 
   bool empty() const { return rows_.empty(); }
-  uint64_t size() const;                           // the number of dots
-  uint64_t last(const Actor& actor) const;         // the highest number of `actor`, 0 if none
+  uint64_t size() const;                    // the number of dots
+  uint64_t last(const Actor& actor) const;  // the highest number of `actor`, 0 if none
   const std::vector<Row>& rows() const { return rows_; }
 
   // set = count:varint { actor count:varint { gap:varint length-1:varint } }, where gap is the distance from the end of

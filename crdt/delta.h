@@ -1,5 +1,5 @@
-// Delta: what one write changes, and all that other replicas need of it. Applying a delta is idempotent and commutative:
-// each change has a dot of its own, and a change whose dot is in the clock is skipped.
+// Delta: what one write changes, and all that other replicas need of it. Applying a delta is idempotent and
+// commutative: each change has a dot of its own, and a change whose dot is in the clock is skipped.
 #pragma once
 
 #include <cstdint>
@@ -52,8 +52,8 @@ struct Change {
   std::string path;
   // kLeaf
   bool puts = false;
-  Hlc time;                          // of the put, 0 where no rule needs it
-  std::string value;                 // of the put
+  Hlc time;           // of the put, 0 where no rule needs it
+  std::string value;  // of the put
   std::vector<Dot> superseded;
   std::optional<Chain> increment;    // the chain of dot.actor with this increment in it
   std::vector<ObservedChain> reset;  // the chains that this change resets

@@ -12,7 +12,9 @@ const Object& Document::object(const std::string& key) const {
   return it == objects_.end() ? kEmpty : it->second;
 }
 
-const Leaf* Document::leaf(const std::string& key, const std::string& path) const { return object(key).find(path); }
+const Leaf* Document::leaf(const std::string& key, const std::string& path) const {
+  return object(key).find(path);
+}
 
 void Document::drop_if_empty(const std::string& key) {
   auto it = objects_.find(key);

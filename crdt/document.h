@@ -40,7 +40,10 @@ class Document {
   // Forgets the reset `dot` wherever it is remembered.
   void forget_reset(const Dot& dot);
   // A new life of the same node.
-  void restart(uint64_t epoch) { actor_.epoch = epoch; next_seq_ = 1; }
+  void restart(uint64_t epoch) {
+    actor_.epoch = epoch;
+    next_seq_ = 1;
+  }
 
   const Causal& causal() const { return causal_; }
   const std::map<std::string, Object>& objects() const { return objects_; }
@@ -48,7 +51,8 @@ class Document {
   const Object& object(const std::string& key) const;
   Actor actor() const { return actor_; }
 
-  // document = actor next-seq causal floor objects:varint { key:bytes object } log:varint { dot key path … }. Canonical.
+  // document = actor next-seq causal floor objects:varint { key:bytes object } log:varint { dot key path … }.
+  // Canonical.
   std::string encode() const;
   static Result<Document> decode(std::string_view bytes);
   // Same objects (remembered resets aside) and same clock: what replicas agree on at quiescence.

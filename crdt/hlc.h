@@ -28,7 +28,9 @@ class HybridClock {
   WallTime wall(WallTime wall_now);
 
   Hlc last() const { return last_; }
-  void restore(Hlc at_least) { if (last_ < at_least) last_ = at_least; }
+  void restore(Hlc at_least) {
+    if (last_ < at_least) last_ = at_least;
+  }
 
  private:
   Hlc last_;

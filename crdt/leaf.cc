@@ -9,8 +9,8 @@ namespace cartwheel::crdt {
 
 namespace {
 
-// What was seen of the chain that starts at `start`, or of a later one of the same actor: a chain starts anew only after
-// a reset of the old one, so to have seen the new one is to have seen all of the old one reset.
+// What was seen of the chain that starts at `start`, or of a later one of the same actor: a chain starts anew only
+// after a reset of the old one, so to have seen the new one is to have seen all of the old one reset.
 const ObservedChain* seen_of(const std::vector<ObservedChain>& seen, const Actor& actor, uint64_t start) {
   for (const ObservedChain& o : seen) {
     if (o.actor == actor && o.start >= start) return &o;
@@ -37,7 +37,8 @@ void insert_entry(std::vector<Entry>& entries, Entry entry) {
 }
 
 bool has_entry(const std::vector<Entry>& entries, const Dot& dot) {
-  auto at = std::lower_bound(entries.begin(), entries.end(), dot, [](const Entry& e, const Dot& d) { return e.dot < d; });
+  auto at =
+      std::lower_bound(entries.begin(), entries.end(), dot, [](const Entry& e, const Dot& d) { return e.dot < d; });
   return at != entries.end() && at->dot == dot;
 }
 
@@ -86,7 +87,8 @@ void Leaf::put_chain(const Actor& actor, Chain chain) {
 
 void Leaf::remember_reset(const Dot& dot, const std::vector<ObservedChain>& seen) {
   if (!planted(Bug::kResetForgotten)) {
-    auto at = std::lower_bound(resets.begin(), resets.end(), dot, [](const Reset& r, const Dot& d) { return r.dot < d; });
+    auto at =
+        std::lower_bound(resets.begin(), resets.end(), dot, [](const Reset& r, const Dot& d) { return r.dot < d; });
     if (at == resets.end() || at->dot != dot) resets.insert(at, {dot, seen});
   }
   for (const ObservedChain& o : seen) {
@@ -122,7 +124,8 @@ void Leaf::join(const Knowledge& mine, const Leaf& theirs, const Knowledge& othe
     return chain_of(theirs.chains, c.actor) == nullptr && other.clock.contains({c.actor, c.chain.seq});
   });
   for (const ActorChain& c : theirs.chains) {
-    if (chain_of(before, c.actor) != nullptr || !mine.clock.contains({c.actor, c.chain.seq})) put_chain(c.actor, c.chain);
+    if (chain_of(before, c.actor) != nullptr || !mine.clock.contains({c.actor, c.chain.seq}))
+      put_chain(c.actor, c.chain);
   }
   std::vector<Dot> known;
   for (const Reset& reset : resets) known.push_back(reset.dot);

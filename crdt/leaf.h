@@ -1,5 +1,5 @@
-// Leaf: the smallest thing that merges. Registers, set elements, flags, counters and expiries are all leaves; they differ
-// only in how their content is read (crdt/types.h).
+// Leaf: the smallest thing that merges. Registers, set elements, flags, counters and expiries are all leaves; they
+// differ only in how their content is read (crdt/types.h).
 //
 // A leaf is a dot store and a counter. The dot store holds the writes that nobody is known to have superseded: usually
 // one, several while writes are concurrent. The counter is one chain of cumulative increments per actor with an exact
@@ -21,7 +21,7 @@ namespace cartwheel::crdt {
 
 struct Entry {
   Dot dot;
-  Hlc time;           // 0 where no rule needs it
+  Hlc time;  // 0 where no rule needs it
   std::string value;
   friend bool operator==(const Entry&, const Entry&) = default;
 };
@@ -33,7 +33,7 @@ struct ActorChain {
 };
 
 struct Reset {
-  Dot dot;                         // of the change that reset
+  Dot dot;                          // of the change that reset
   std::vector<ObservedChain> seen;  // what it saw
   friend bool operator==(const Reset&, const Reset&) = default;
 };
@@ -46,9 +46,9 @@ struct Knowledge {
 };
 
 struct Leaf {
-  std::vector<Entry> entries;       // ascending dots
-  std::vector<ActorChain> chains;   // ascending actors
-  std::vector<Reset> resets;        // ascending dots; remembered until they can no longer matter, never part of digests
+  std::vector<Entry> entries;      // ascending dots
+  std::vector<ActorChain> chains;  // ascending actors
+  std::vector<Reset> resets;       // ascending dots; remembered until they can no longer matter, never part of digests
 
   // Whether it shows anything: a leaf that is not visible may still remember resets.
   bool visible() const { return !entries.empty() || !chains.empty(); }
@@ -60,8 +60,8 @@ struct Leaf {
   // The same with the put's value handed over, for who does not need the change's own copy any more.
   void apply(const Change& change, bool put_is_dead, std::string value);
 
-  // Removes the entries that `observed` contains. Counters are not touched: a removal resets them by changes of their own.
-  // Returns whether anything changed.
+  // Removes the entries that `observed` contains. Counters are not touched: a removal resets them by changes of their
+  // own. Returns whether anything changed.
   bool remove_observed(const Clock& observed);
 
   // Joins another replica's state of the same leaf into this one.

@@ -17,7 +17,7 @@ class Object {
   using Row = std::pair<std::string, Leaf>;
 
   const Leaf* find(std::string_view path) const;
-  Leaf& at(std::string_view path);  // makes an empty one if there is none
+  Leaf& at(std::string_view path);             // makes an empty one if there is none
   void set(std::string_view path, Leaf leaf);  // an empty leaf removes the row
   void erase(std::string_view path);
   const std::vector<Row>& rows() const { return rows_; }  // ascending paths

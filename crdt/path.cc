@@ -28,7 +28,11 @@ bool valid(std::string_view path, bool must_be_leaf) {
 }
 }  // namespace
 
-bool valid_leaf_path(std::string_view path) { return valid(path, true); }
-bool valid_prefix(std::string_view prefix) { return valid(prefix, false); }
+bool valid_leaf_path(std::string_view path) {
+  return valid(path, true);
+}
+bool valid_prefix(std::string_view prefix) {
+  return valid(prefix, false);
+}
 
 }  // namespace cartwheel::crdt

@@ -2,9 +2,9 @@
 //
 //   path = step+      step = tag:u8 [ name: length:varint bytes ]
 //
-// Only set elements and map fields have names. A step is self-delimiting, so the leaves under a subtree are exactly those
-// whose path starts with the bytes of the subtree's path. The first step tells the type that a key shows at its root; a
-// map field continues with the type of its value.
+// Only set elements and map fields have names. A step is self-delimiting, so the leaves under a subtree are exactly
+// those whose path starts with the bytes of the subtree's path. The first step tells the type that a key shows at its
+// root; a map field continues with the type of its value.
 #pragma once
 
 #include <cstdint>
@@ -19,15 +19,17 @@ namespace cartwheel::crdt {
 // Part of the disk and wire format: append only. When replicas concurrently make one key (or one field) of several
 // types, all of them are kept and the one with the highest tag shows (docs/semantics in docs/formats.md).
 enum class Tag : uint8_t {
-  kExpiry = 1,           // when the object expires: one per object, at the root
-  kString = 2,           // a register with a counter: what Redis calls a string
+  kExpiry = 1,  // when the object expires: one per object, at the root
+  kString = 2,  // a register with a counter: what Redis calls a string
   kFlagEnableWins = 3,
   kFlagDisableWins = 4,
-  kElement = 5,          // of a set
-  kField = 6,            // of a map
+  kElement = 5,  // of a set
+  kField = 6,    // of a map
 };
 
-inline bool has_name(Tag tag) { return tag == Tag::kElement || tag == Tag::kField; }
+inline bool has_name(Tag tag) {
+  return tag == Tag::kElement || tag == Tag::kField;
+}
 
 inline std::string path_step(Tag tag, std::string_view name = {}) {
   std::string path(1, static_cast<char>(tag));

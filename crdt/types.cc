@@ -10,7 +10,8 @@ namespace cartwheel::crdt {
 const Entry* winner(const Leaf& leaf) {
   const Entry* best = nullptr;
   for (const Entry& e : leaf.entries) {
-    if (best == nullptr || std::tie(e.time, e.dot.actor, e.value) > std::tie(best->time, best->dot.actor, best->value)) {
+    if (best == nullptr ||
+        std::tie(e.time, e.dot.actor, e.value) > std::tie(best->time, best->dot.actor, best->value)) {
       best = &e;
     }
   }
@@ -114,8 +115,12 @@ std::optional<Change> increment(const Leaf* observed, const Actor& actor, uint64
   return change;
 }
 
-Change add_element(const Leaf* observed) { return put(observed, {}); }
-Change set_flag(const Leaf* observed, bool on) { return put(observed, on ? "1" : "0"); }
+Change add_element(const Leaf* observed) {
+  return put(observed, {});
+}
+Change set_flag(const Leaf* observed, bool on) {
+  return put(observed, on ? "1" : "0");
+}
 
 Change set_expiry(const Leaf* observed, std::optional<int64_t> at_ms) {
   std::string value;

@@ -1,5 +1,6 @@
 // The data types: how leaves are read, and which change each mutation is. A mutation is computed from the leaf as its
-// coordinator has it ("observed") and given a dot by the caller; leaf.apply(change) then has the same effect everywhere.
+// coordinator has it ("observed") and given a dot by the caller; leaf.apply(change) then has the same effect
+// everywhere.
 //
 //   type           path of its leaves         a leaf shows                     concurrent writes
 //   string         …kString                   winner of its entries + count    latest time wins; increments add up
@@ -28,10 +29,11 @@ namespace cartwheel::crdt {
 // The entry that shows, or nullptr. REQUIRES nothing; the view lives as long as the leaf.
 const Entry* winner(const Leaf& leaf);
 
-// What a string leaf shows: the winner; if that is a 64-bit number (or there is none), plus the count of the increments.
-// Nothing if the leaf is not visible. An increment beside a value that is not a number does not show.
+// What a string leaf shows: the winner; if that is a 64-bit number (or there is none), plus the count of the
+// increments. Nothing if the leaf is not visible. An increment beside a value that is not a number does not show.
 std::optional<std::string> string_value(const Leaf& leaf);
-// The number that an increment would go on from: as above, or nothing when the string is not a number. 0 when invisible.
+// The number that an increment would go on from: as above, or nothing when the string is not a number. 0 when
+// invisible.
 std::optional<int64_t> number_value(const Leaf& leaf);
 // `text` as Redis reads a number: decimal, no spaces, no plus sign, no leading zeros, within 64 bits.
 std::optional<int64_t> parse_number(std::string_view text);

@@ -34,7 +34,10 @@ class WriteBatch {
   const std::vector<Change>& changes() const { return changes_; }
   bool empty() const { return changes_.empty(); }
   size_t bytes() const { return bytes_; }  // of all keys and values
-  void clear() { changes_.clear(); bytes_ = 0; }
+  void clear() {
+    changes_.clear();
+    bytes_ = 0;
+  }
 
  private:
   void add(Kind kind, std::string key, std::string value) {
@@ -49,8 +52,8 @@ class WriteBatch {
 class Iterator {
  public:
   virtual ~Iterator() = default;
-  virtual bool valid() const = 0;  // false behind the last key, and after an error: ask status()
-  virtual void next() = 0;         // REQUIRES: valid()
+  virtual bool valid() const = 0;              // false behind the last key, and after an error: ask status()
+  virtual void next() = 0;                     // REQUIRES: valid()
   virtual std::string_view key() const = 0;    // REQUIRES: valid(); until the next call of next()
   virtual std::string_view value() const = 0;  // likewise
   virtual Status status() const = 0;           // not ok: the walk ended early, what was not seen may exist

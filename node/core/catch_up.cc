@@ -88,8 +88,10 @@ void Stripe::Impl::on_catch_up(NodeIndex from, const CatchUpMessage& m) {
     for (const auto& interval : row.intervals) {
       for (uint64_t seq = interval.first; complete && seq <= interval.last; ++seq) {
         auto number = p->log.find({row.actor, seq});
-        if (number) numbers.insert(*number);
-        else complete = false;
+        if (number)
+          numbers.insert(*number);
+        else
+          complete = false;
       }
     }
   }

@@ -25,7 +25,8 @@ struct Address {
 };
 
 struct NodeInfo {
-  std::string name;    // unique in the cluster; the node's identity in every dot, so it is never given to another machine's data
+  std::string
+      name;  // unique in the cluster; the node's identity in every dot, so it is never given to another machine's data
   std::string region;
   std::string zone;
   double capacity = 1.0;  // its share of the arcs of its region, relative to the others
@@ -39,7 +40,10 @@ struct Keyspace {
   std::map<std::string, uint32_t> replicas;  // region → copies; a region that is not named holds nothing
   Level read, write;                         // defaults of requests
   int64_t default_ttl_ms = 0;                // 0: none
-  enum class Durability : uint8_t { kOs, kAlways } durability = Durability::kOs;  // what an ack means: in the kernel, or fsynced
+  enum class Durability : uint8_t {
+    kOs,
+    kAlways
+  } durability = Durability::kOs;  // what an ack means: in the kernel, or fsynced
 };
 
 // The preference lists of one keyspace: owners[arc] is the list of all regions' replicas, region by region in the order
@@ -51,11 +55,11 @@ struct Assignment {
 struct ClusterConfig {
   std::string name;
   uint64_t epoch = 1;
-  uint32_t partitions = 1024;  // arcs of each keyspace's ring, a power of two
-  uint32_t stripes = 1;        // storage instances of each node; arc a belongs to stripe a % stripes
-  std::vector<NodeInfo> nodes;       // sorted by name
-  std::vector<Keyspace> keyspaces;   // in the order of the file
-  std::vector<std::string> regions;  // sorted names, derived from nodes
+  uint32_t partitions = 1024;           // arcs of each keyspace's ring, a power of two
+  uint32_t stripes = 1;                 // storage instances of each node; arc a belongs to stripe a % stripes
+  std::vector<NodeInfo> nodes;          // sorted by name
+  std::vector<Keyspace> keyspaces;      // in the order of the file
+  std::vector<std::string> regions;     // sorted names, derived from nodes
   std::vector<Assignment> assignments;  // one per keyspace, derived by assign()
 
   // Index of the node called `name`, or kNoNode.
@@ -70,7 +74,9 @@ struct ClusterConfig {
 inline uint32_t arc_of_hash(uint64_t hash, uint32_t partitions) {
   return partitions == 1 ? 0 : static_cast<uint32_t>(hash >> (64 - __builtin_ctz(partitions)));
 }
-inline uint32_t arc_of(std::string_view key, uint32_t partitions) { return arc_of_hash(hash64(key), partitions); }
+inline uint32_t arc_of(std::string_view key, uint32_t partitions) {
+  return arc_of_hash(hash64(key), partitions);
+}
 
 inline constexpr double kMinCapacity = 0.001, kMaxCapacity = 1'000'000;  // placement counts in thousandths
 
@@ -99,8 +105,8 @@ struct Problem {
 // The first problem of `config`; nodes may be in any order and nothing needs to be derived yet.
 Problem check(const ClusterConfig& config);
 
-// Validates `config`, sorts nodes, fills regions and assignments. Errors name what is wrong and where, in the words of the
-// cluster file ("keyspace 'carts': 4 replicas in region 'eu', which has 3 nodes").
+// Validates `config`, sorts nodes, fills regions and assignments. Errors name what is wrong and where, in the words of
+// the cluster file ("keyspace 'carts': 4 replicas in region 'eu', which has 3 nodes").
 Status finish(ClusterConfig& config);
 
 }  // namespace cartwheel::node

@@ -13,7 +13,8 @@ constexpr Duration kAnswerTime = Duration::millis(50);
 uint32_t arc_of_operation(const ClusterConfig& config, const Operation& operation) {
   if (operation.verb == Verb::kCountKeys) return static_cast<uint32_t>(operation.number) % config.partitions;
   // A cursor is the top 52 bits of a key's hash.
-  if (operation.verb == Verb::kScanKeys) return arc_of_hash(static_cast<uint64_t>(operation.number) << 12, config.partitions);
+  if (operation.verb == Verb::kScanKeys)
+    return arc_of_hash(static_cast<uint64_t>(operation.number) << 12, config.partitions);
   return arc_of(operation.key, config.partitions);
 }
 
@@ -35,7 +36,8 @@ void Stripe::Impl::request(Caller caller, Request request) {
   if (request.deadline.us == 0) request.deadline = now_.instant + options_.request_timeout;
   if (pending_.size() + gated_ >= limits::kPendingOperations) {
     ++stats_.overloaded;
-    return answer(caller, {Status(Code::kOverloaded, "too many operations in flight on this node; retry later"), {}}, true);
+    return answer(caller, {Status(Code::kOverloaded, "too many operations in flight on this node; retry later"), {}},
+                  true);
   }
   uint64_t hash = is_arc_wide(request.operation.verb) ? 0 : hash64(request.operation.key);
   uint32_t arc = is_arc_wide(request.operation.verb) ? arc_of_operation(config_, request.operation)
@@ -148,207 +150,6 @@ void Stripe::Impl::publish(Partition& p, const crdt::Delta& delta, uint64_t ack_
   clock_advanced(p);
 }
 
-// --- the read phase: this replica becomes as new, for the key, as the level's replicas are ---------------------------
-
-void Stripe::Impl::begin_read_phase(Caller caller, Request request, Partition& p, uint64_t hash, Need wanted) {
-  if (p.recovering) {
-    if (caller.origin != kNoNode) {
-      ++stats_.unavailable;
-      return answer(caller, {Status::Unavailable(node_name(options_.self) +
-                                                 " is recovering what it may have lost and cannot vote in a quorum yet"), {}});
-    }
-    std::vector<NodeIndex> others;
-    for (NodeIndex n : p.replicas) {
-      if (n != options_.self) others.push_back(n);
-    }
-    return forward(std::move(caller), std::move(request), others);
-  }
-  if (!reachable_enough(wanted, p)) {
-    ++stats_.unavailable;
-    Level level = request.level ? *request.level : config_.keyspaces[p.id.keyspace].read;
-    return answer(caller, {unreachable_error(level, p), {}}, true);
-  }
-  auto object = store_.open(p.id, hash, request.operation.key);
-  if (!object.ok()) return answer(caller, {object.status(), {}}, true);
-  Gate& gate = gates_[gate_key(request)];
-  if (is_write(request.operation.verb)) gate.writer = true;
-  else ++gate.readers;
-  uint64_t id = next_id_++;
-  Pending op;
-  op.phase = Pending::Phase::kReading;
-  op.caller = std::move(caller);
-  op.request = std::move(request);
-  op.partition = &p;
-  op.hash = hash;
-  op.need = std::move(wanted);
-  op.acked.assign(config_.regions.size(), 0);
-  op.acked[my_region_] = 1;
-  op.answered = {options_.self};
-  op.hedge_at = now_.instant + options_.hedge_delay;
-  schedule(op.request.deadline, id);
-  schedule(op.hedge_at, id);
-  Pending& kept = pending_.emplace(id, std::move(op)).first->second;
-  ask_replicas(id, kept, false);
-}
-
-// Asks as many replicas as the level still needs, or all that are reachable.
-void Stripe::Impl::ask_replicas(uint64_t id, Pending& op, bool everyone) {
-  Partition& p = *op.partition;
-  auto object = store_.open(p.id, op.hash, op.request.operation.key);
-  if (!object.ok()) return end_read_phase(id, object.status());
-  ReadMessage message{id, p.id, op.request.operation.key, (*object)->digest()};
-  std::string bytes = message.encode();
-  std::vector<uint32_t> expected(config_.regions.size(), 0);
-  ++expected[my_region_];
-  // The own region first: its answers come sooner.
-  std::vector<NodeIndex> candidates = p.replicas;
-  std::stable_partition(candidates.begin(), candidates.end(), [&](NodeIndex n) { return region_of(n) == my_region_; });
-  for (int round = 0; round < 2; ++round) {
-    for (NodeIndex n : candidates) {
-      if (n == options_.self || !peers_[n].reachable || std::count(op.asked.begin(), op.asked.end(), n) > 0) continue;
-      size_t region = region_of(n);
-      bool wanted = everyone || expected[region] < op.need.per_region[region] || (round == 1 && !met(op.need, expected));
-      if (!wanted) continue;
-      ++expected[region];
-      op.asked.push_back(n);
-      send(n, bytes);
-    }
-  }
-}
-
-void Stripe::Impl::on_read(NodeIndex from, const ReadMessage& m) {
-  Partition* p = find(m.partition);
-  if (p == nullptr) return;
-  ReadReplyMessage reply;
-  reply.id = m.id;
-  auto object = store_.open(p->id, hash64(m.key), m.key);
-  if (!object.ok()) return;  // the coordinator asks another replica
-  if (p->recovering) {
-    reply.answer = ReadReplyMessage::Answer::kRecovering;
-  } else if ((*object)->digest() != m.digest) {
-    reply.answer = ReadReplyMessage::Answer::kDiffers;
-    Encoder out(reply.clock);
-    p->causal.clock.encode(out);
-  }
-  send(from, reply.encode());
-}
-
-void Stripe::Impl::on_read_reply(NodeIndex from, ReadReplyMessage m) {
-  auto it = pending_.find(m.id);
-  if (it == pending_.end() || it->second.phase != Pending::Phase::kReading) return;
-  Pending& op = it->second;
-  if (std::count(op.asked.begin(), op.asked.end(), from) == 0 ||
-      std::count(op.answered.begin(), op.answered.end(), from) > 0) {
-    return;
-  }
-  op.answered.push_back(from);
-  if (m.answer == ReadReplyMessage::Answer::kRecovering) {
-    ask_replicas(m.id, op, true);
-    return;
-  }
-  if (m.answer == ReadReplyMessage::Answer::kDiffers) {
-    ++stats_.quorum_read_mismatches;
-    Decoder in(m.clock);
-    crdt::Clock theirs = crdt::Clock::decode(in);
-    if (!in.done()) {
-      ++stats_.rejected_messages;
-      return;
-    }
-    if (!op.partition->causal.clock.covers(theirs)) {
-      // What is missing is mostly on its way; if it is not here soon, it is asked for.
-      op.awaited.emplace_back(from, std::move(theirs));
-      op.catch_up_at = now_.instant + Duration::millis(20);
-      schedule(op.catch_up_at, m.id);
-      awaiting_clock_[op.partition->id].push_back(m.id);
-      return;
-    }
-  }
-  ++op.acked[region_of(from)];
-  check_read_phase(m.id);
-}
-
-void Stripe::Impl::check_read_phase(uint64_t id) {
-  auto it = pending_.find(id);
-  if (it == pending_.end() || it->second.phase != Pending::Phase::kReading) return;
-  Pending& op = it->second;
-  std::erase_if(op.awaited, [&](const auto& awaited) {
-    if (!op.partition->causal.clock.covers(awaited.second)) return false;
-    ++op.acked[region_of(awaited.first)];
-    return true;
-  });
-  if (met(op.need, op.acked)) end_read_phase(id, Status::Ok());
-}
-
-void Stripe::Impl::end_read_phase(uint64_t id, Status status) {
-  auto it = pending_.find(id);
-  Pending op = std::move(it->second);
-  pending_.erase(it);
-  std::string key = gate_key(op.request);
-  bool writer = is_write(op.request.operation.verb);
-  if (!status.ok()) {
-    ++stats_.unavailable;
-    answer(op.caller, {std::move(status), {}});
-  } else {
-    execute(std::move(op.caller), std::move(op.request), *op.partition, op.hash);
-  }
-  release_gate(key, writer);
-}
-
-void Stripe::Impl::release_gate(const std::string& key, bool writer) {
-  auto it = gates_.find(key);
-  if (writer) it->second.writer = false;
-  else --it->second.readers;
-  // Started requests may close the gate again, or release it; so it is looked up anew each time.
-  for (;;) {
-    it = gates_.find(key);
-    if (it == gates_.end()) return;
-    Gate& gate = it->second;
-    if (gate.queue.empty()) {
-      if (gate.readers == 0 && !gate.writer) gates_.erase(it);
-      return;
-    }
-    bool next_writes = is_write(gate.queue.front().request.operation.verb);
-    if (gate.writer || (next_writes && gate.readers > 0)) return;
-    Gate::Waiting next = std::move(gate.queue.front());
-    gate.queue.pop_front();
-    gated_keys_.erase(next.id);
-    --gated_;
-    if (next.request.deadline <= now_.instant) {
-      refuse_gated(next);
-      continue;
-    }
-    // What still waits stays behind this one: hide the queue while it starts.
-    std::deque<Gate::Waiting> rest = std::move(gate.queue);
-    gate.queue.clear();
-    if (gate.readers == 0) gates_.erase(it);
-    start(std::move(next.caller), std::move(next.request), *next.partition, next.hash);
-    if (!rest.empty()) {
-      Gate& again = gates_[key];
-      for (auto& w : again.queue) rest.push_back(std::move(w));
-      again.queue = std::move(rest);
-    }
-  }
-}
-
-// A request behind a gate has its own deadline, which may be earlier than that of the request that holds the gate.
-void Stripe::Impl::on_gated_deadline(uint64_t id) {
-  auto waiting = gated_keys_.find(id);
-  if (waiting == gated_keys_.end()) return;
-  auto& queue = gates_.at(waiting->second).queue;
-  auto it = std::find_if(queue.begin(), queue.end(), [&](const Gate::Waiting& w) { return w.id == id; });
-  if (it->request.deadline > now_.instant) return;
-  Gate::Waiting late = std::move(*it);
-  queue.erase(it);
-  gated_keys_.erase(waiting);
-  --gated_;
-  refuse_gated(late);
-}
-
-void Stripe::Impl::refuse_gated(Gate::Waiting& late) {
-  ++stats_.unavailable;
-  answer(late.caller, {Status::Unavailable("the deadline passed while earlier requests for the key were waiting"), {}});
-}
-
 // --- passing on ------------------------------------------------------------------------------------------------------
 
 bool Stripe::Impl::needs_local(const Request& request) const {
@@ -358,7 +159,8 @@ bool Stripe::Impl::needs_local(const Request& request) const {
     return level.kind == Level::Kind::kLocalOne || level.kind == Level::Kind::kLocalQuorum;
   };
   bool writes = is_write(request.operation.verb);
-  bool local_read = observes(request.operation.verb) && is_local(writes ? keyspace.read : request.level.value_or(keyspace.read));
+  bool local_read =
+      observes(request.operation.verb) && is_local(writes ? keyspace.read : request.level.value_or(keyspace.read));
   return local_read || (writes && is_local(request.level.value_or(keyspace.write)));
 }
 
@@ -430,7 +232,8 @@ void Stripe::Impl::on_forward_reply(NodeIndex from, ForwardReplyMessage m) {
 // --- answers and deadlines -------------------------------------------------------------------------------------------
 
 void Stripe::Impl::answer(Caller& caller, Reply reply, bool at_once) {
-  if (caller.origin != kNoNode) return send(caller.origin, ForwardReplyMessage{caller.origin_id, std::move(reply)}.encode());
+  if (caller.origin != kNoNode)
+    return send(caller.origin, ForwardReplyMessage{caller.origin_id, std::move(reply)}.encode());
   if (at_once) return caller.callback(std::move(reply));
   out_.answers.push_back({std::move(caller.callback), std::move(reply)});
 }
@@ -464,13 +267,15 @@ void Stripe::Impl::on_deadline(uint64_t id) {
       ++stats_.unknown_outcomes;
       return finish(id, {Status(Code::kUnknownOutcome,
                                 "the write was applied by " + std::to_string(op.answered.size()) +
-                                    " replicas, fewer than its level asks for; it is not undone and may spread"), {}});
+                                    " replicas, fewer than its level asks for; it is not undone and may spread"),
+                         {}});
     case Pending::Phase::kForwarded: {
       if (!late) return;
       bool write = is_write(op.request.operation.verb);
       ++(write ? stats_.unknown_outcomes : stats_.unavailable);
       return finish(id, {Status(write ? Code::kUnknownOutcome : Code::kUnavailable,
-                                node_name(op.forwarded_to) + ", which coordinates the request, did not answer in time"), {}});
+                                node_name(op.forwarded_to) + ", which coordinates the request, did not answer in time"),
+                         {}});
     }
   }
 }
@@ -487,7 +292,8 @@ void Stripe::Impl::fail_operations_of(NodeIndex peer) {
     if (is_write(op.request.operation.verb)) {
       ++stats_.unknown_outcomes;
       finish(id, {Status(Code::kUnknownOutcome, "the connection to " + node_name(peer) +
-                                                    ", which coordinated the write, broke; it may have been applied"), {}});
+                                                    ", which coordinated the write, broke; it may have been applied"),
+                  {}});
       continue;
     }
     Caller caller = std::move(op.caller);

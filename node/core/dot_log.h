@@ -1,6 +1,6 @@
 // DotLog: which record of the engine holds the delta of a dot, so that a replica that lacks a dot can be sent exactly
-// its delta. One record is the deltas of one turn; records leave in order, when all replicas have their dots or when the
-// log is at its limit. What has left can only be repaired by a full exchange.
+// its delta. One record is the deltas of one turn; records leave in order, when all replicas have their dots or when
+// the log is at its limit. What has left can only be repaired by a full exchange.
 #pragma once
 
 #include <cstdint>

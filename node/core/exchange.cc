@@ -3,7 +3,8 @@
 //   - leaves here may run ahead of the clock, which is harmless (what a leaf shows counts as observed);
 //   - dots of the snapshot's clock are not taken from deltas ("skip"): they come with the stream, and a delta that was
 //     superseded by something that already came would bring a dead write back;
-//   - if the stream breaks off, skip stays (it is persisted) and only another full exchange completes it. Dots that such
+//   - if the stream breaks off, skip stays (it is persisted) and only another full exchange completes it. Dots that
+//   such
 //     a broken stream has left in leaves and that neither side has in its clock are adopted at the end ("orphans"):
 //     their writer's copy was lost, and otherwise nobody would ever learn of them.
 
@@ -113,8 +114,8 @@ void Stripe::Impl::serve_step(NodeIndex from, const ExchangeMessage& m) {
 void Stripe::Impl::on_exchange_reply(NodeIndex from, const ExchangeReplyMessage& m) {
   auto it = repairs_.find(m.partition);
   Partition* p = find(m.partition);
-  if (p == nullptr || it == repairs_.end() || it->second.id != m.id || it->second.from != from || !it->second.exchange ||
-      it->second.step != m.step) {
+  if (p == nullptr || it == repairs_.end() || it->second.id != m.id || it->second.from != from ||
+      !it->second.exchange || it->second.step != m.step) {
     return;
   }
   Repair& repair = it->second;
@@ -220,11 +221,12 @@ Status Stripe::Impl::join_own_keys(Partition& p, Repair& repair, uint64_t until_
   };
   std::vector<std::pair<uint64_t, std::string>> mine;
   std::string after = repair.has_key ? position(repair.key) : "", until = position(until_key);
-  RETURN_IF_ERROR(store_.for_each_key(p.id, repair.has_key ? repair.key_hash : 0, [&](uint64_t hash, std::string_view key) {
-    if (!to_end && (hash > until_hash || (hash == until_hash && position(key) >= until))) return false;
-    if (!repair.has_key || hash > repair.key_hash || position(key) > after) mine.emplace_back(hash, key);
-    return true;
-  }));
+  RETURN_IF_ERROR(
+      store_.for_each_key(p.id, repair.has_key ? repair.key_hash : 0, [&](uint64_t hash, std::string_view key) {
+        if (!to_end && (hash > until_hash || (hash == until_hash && position(key) >= until))) return false;
+        if (!repair.has_key || hash > repair.key_hash || position(key) > after) mine.emplace_back(hash, key);
+        return true;
+      }));
   for (const auto& [hash, key] : mine) {
     auto object = store_.open(p.id, hash, key);
     if (!object.ok()) return object.status();

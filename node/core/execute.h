@@ -56,8 +56,9 @@ Result<Value> execute_read(ObjectStore& store, const StoredObject& object, const
 Result<Value> execute_scan(ObjectStore& store, const Partition& partition, const Operation& operation, WallTime wall,
                            uint32_t partitions);
 
-// REQUIRES: is_write(operation.verb). Takes what it needs out of `operation`. On failure the changes made so far stand (they are complete by themselves).
-// `default_ttl_ms` is given to objects that come into being without an expiry, 0: none.
+// REQUIRES: is_write(operation.verb). Takes what it needs out of `operation`. On failure the changes made so far stand
+// (they are complete by themselves). `default_ttl_ms` is given to objects that come into being without an expiry, 0:
+// none.
 Result<Value> execute_write(Mutation& mutation, Operation& operation, WallTime wall, int64_t default_ttl_ms);
 
 }  // namespace cartwheel::node

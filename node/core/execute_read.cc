@@ -23,17 +23,25 @@ Status check_type(const StoredObject& object, WallTime wall, Tag tag) {
 
 const char* type_name(Tag tag) {
   switch (tag) {
-    case Tag::kString: return "string";
-    case Tag::kElement: return "set";
-    case Tag::kField: return "hash";
-    default: return "flag";
+    case Tag::kString:
+      return "string";
+    case Tag::kElement:
+      return "set";
+    case Tag::kField:
+      return "hash";
+    default:
+      return "flag";
   }
 }
 
-Value bytes_or_nil(std::optional<std::string> v) { return v ? Value::Bytes(std::move(*v)) : Value::Nil(); }
+Value bytes_or_nil(std::optional<std::string> v) {
+  return v ? Value::Bytes(std::move(*v)) : Value::Nil();
+}
 
 // The name of the first step of `path`.
-std::string_view name_of(std::string_view path) { return crdt::take_step(path)->name; }
+std::string_view name_of(std::string_view path) {
+  return crdt::take_step(path)->name;
+}
 
 Result<Value> get(ObjectStore& store, const StoredObject& object, WallTime wall) {
   if (!exists(object, wall)) return Value::Nil();
@@ -162,17 +170,18 @@ Result<Value> scan_collection(ObjectStore& store, const StoredObject& object, co
     } else {
       uint64_t from = static_cast<uint64_t>(op.number) << kCursorShift, last = 0;
       uint64_t seen = 0, wanted = std::max<uint32_t>(op.count, 1);
-      RETURN_IF_ERROR(store.for_each_from(object, from, [&](uint64_t hash, std::string_view path, const crdt::Leaf& leaf) {
-        uint64_t position = hash >> kCursorShift;
-        if (seen >= wanted && position != last) {
-          next = static_cast<int64_t>(position);
-          return false;
-        }
-        last = position;
-        ++seen;
-        if (path[0] == tag) add(path, leaf);
-        return true;
-      }));
+      RETURN_IF_ERROR(
+          store.for_each_from(object, from, [&](uint64_t hash, std::string_view path, const crdt::Leaf& leaf) {
+            uint64_t position = hash >> kCursorShift;
+            if (seen >= wanted && position != last) {
+              next = static_cast<int64_t>(position);
+              return false;
+            }
+            last = position;
+            ++seen;
+            if (path[0] == tag) add(path, leaf);
+            return true;
+          }));
     }
   }
   return Value::List({Value::Integer(next), Value::List(std::move(out))});
@@ -199,16 +208,30 @@ bool exists(const StoredObject& object, WallTime wall) {
 
 Result<Value> execute_read(ObjectStore& store, const StoredObject& object, const Operation& op, WallTime wall) {
   switch (op.verb) {
-    case Verb::kGet: return get(store, object, wall);
-    case Verb::kExists: return Value::Integer(exists(object, wall) ? 1 : 0);
-    case Verb::kType: return Value::Bytes(exists(object, wall) ? type_name(object.root()) : "none");
-    case Verb::kTtl: return ttl(object, wall);
-    case Verb::kMapGet: case Verb::kMapAll: case Verb::kMapLength: case Verb::kMapKeys:
+    case Verb::kGet:
+      return get(store, object, wall);
+    case Verb::kExists:
+      return Value::Integer(exists(object, wall) ? 1 : 0);
+    case Verb::kType:
+      return Value::Bytes(exists(object, wall) ? type_name(object.root()) : "none");
+    case Verb::kTtl:
+      return ttl(object, wall);
+    case Verb::kMapGet:
+    case Verb::kMapAll:
+    case Verb::kMapLength:
+    case Verb::kMapKeys:
       return map_read(store, object, op, wall);
-    case Verb::kSetHas: case Verb::kSetAll: case Verb::kSetSize: return set_read(store, object, op, wall);
-    case Verb::kMapScan: case Verb::kSetScan: return scan_collection(store, object, op, wall);
-    case Verb::kFlagGet: return flag_get(store, object, op, wall);
-    default: return Status::InvalidArgument("not a read: verb " + std::to_string(static_cast<int>(op.verb)));
+    case Verb::kSetHas:
+    case Verb::kSetAll:
+    case Verb::kSetSize:
+      return set_read(store, object, op, wall);
+    case Verb::kMapScan:
+    case Verb::kSetScan:
+      return scan_collection(store, object, op, wall);
+    case Verb::kFlagGet:
+      return flag_get(store, object, op, wall);
+    default:
+      return Status::InvalidArgument("not a read: verb " + std::to_string(static_cast<int>(op.verb)));
   }
 }
 
@@ -224,15 +247,15 @@ Result<Value> execute_scan(ObjectStore& store, const Partition& partition, const
   int64_t next = partition.id.arc + 1 == partitions ? 0 : static_cast<int64_t>(uint64_t{partition.id.arc} + 1) << shift;
   RETURN_IF_ERROR(store.for_each_key(partition.id, static_cast<uint64_t>(op.number) << kCursorShift,
                                      [&](uint64_t hash, std::string_view key) {
-    uint64_t position = hash >> kCursorShift;
-    if (found.size() >= wanted && position != last) {
-      next = static_cast<int64_t>(position);
-      return false;
-    }
-    last = position;
-    found.emplace_back(hash, key);
-    return true;
-  }));
+                                       uint64_t position = hash >> kCursorShift;
+                                       if (found.size() >= wanted && position != last) {
+                                         next = static_cast<int64_t>(position);
+                                         return false;
+                                       }
+                                       last = position;
+                                       found.emplace_back(hash, key);
+                                       return true;
+                                     }));
   std::vector<Value> out;
   for (auto& [hash, key] : found) {
     if (!pattern.empty() && !glob_match(pattern, key)) continue;

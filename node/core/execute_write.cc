@@ -12,7 +12,9 @@ constexpr size_t kFewLeaves = 4;  // up to here naming the leaves is smaller tha
 const std::string kStringPath = crdt::path_step(Tag::kString);
 const std::string kExpiryPath = crdt::path_step(Tag::kExpiry);
 
-Status wrong_type() { return Status(Code::kWrongType, "Operation against a key holding the wrong kind of value"); }
+Status wrong_type() {
+  return Status(Code::kWrongType, "Operation against a key holding the wrong kind of value");
+}
 
 Status set_expiry(Mutation& m, const Expiry& expiry) {
   if (expiry.kind == Expiry::Kind::kKeep) return Status::Ok();
@@ -175,21 +177,32 @@ Result<Value> get_and(Mutation& m, const Operation& op, WallTime wall) {
 
 Result<Value> dispatch(Mutation& m, Operation& op, WallTime wall) {
   switch (op.verb) {
-    case Verb::kSet: return set(m, op);
+    case Verb::kSet:
+      return set(m, op);
     case Verb::kIncrement:
       if (m.object().visible() && m.object().root() != Tag::kString) return wrong_type();
       return add_to(m, kStringPath, op.number, "value is not an integer or out of range");
-    case Verb::kMapSet: case Verb::kMapIncrement: case Verb::kMapRemove: return map_write(m, op);
-    case Verb::kSetAdd: case Verb::kSetRemove: return set_write(m, op);
-    case Verb::kFlagSet: return flag_set(m, op);
+    case Verb::kMapSet:
+    case Verb::kMapIncrement:
+    case Verb::kMapRemove:
+      return map_write(m, op);
+    case Verb::kSetAdd:
+    case Verb::kSetRemove:
+      return set_write(m, op);
+    case Verb::kFlagSet:
+      return flag_set(m, op);
     case Verb::kDelete: {
       bool there = m.object().visible();
       if (there) RETURN_IF_ERROR(m.clear(""));
       return Value::Integer(there ? 1 : 0);
     }
-    case Verb::kExpire: return expire(m, op, wall);
-    case Verb::kGetDelete: case Verb::kGetExpire: return get_and(m, op, wall);
-    default: return Status::InvalidArgument("not a write: verb " + std::to_string(static_cast<int>(op.verb)));
+    case Verb::kExpire:
+      return expire(m, op, wall);
+    case Verb::kGetDelete:
+    case Verb::kGetExpire:
+      return get_and(m, op, wall);
+    default:
+      return Status::InvalidArgument("not a write: verb " + std::to_string(static_cast<int>(op.verb)));
   }
 }
 
@@ -249,13 +262,16 @@ Status Mutation::clear(std::string_view prefix) {
   return Status::Ok();
 }
 
-Status Mutation::tidy() { return object_.visible() ? Status::Ok() : remove(kExpiryPath); }
+Status Mutation::tidy() {
+  return object_.visible() ? Status::Ok() : remove(kExpiryPath);
+}
 
 Result<Value> execute_write(Mutation& m, Operation& op, WallTime wall, int64_t default_ttl_ms) {
   auto at = m.object().expires_at();
   if (at && *at <= wall.ms && (m.object().visible() || m.object().expiry() != nullptr)) {
     // A touch that comes too late here must not destroy what another region may have touched in time.
-    if (op.verb == Verb::kExpire || op.verb == Verb::kMapRemove || op.verb == Verb::kSetRemove) return Value::Integer(0);
+    if (op.verb == Verb::kExpire || op.verb == Verb::kMapRemove || op.verb == Verb::kSetRemove)
+      return Value::Integer(0);
     if (op.verb == Verb::kGetExpire) return Value::Nil();
     RETURN_IF_ERROR(m.clear(""));
   }

@@ -6,7 +6,9 @@
 namespace cartwheel::node {
 
 namespace {
-uint32_t majority(uint32_t n) { return n / 2 + 1; }
+uint32_t majority(uint32_t n) {
+  return n / 2 + 1;
+}
 }  // namespace
 
 Result<Level> Level::parse(std::string_view text) {
@@ -28,12 +30,18 @@ Result<Level> Level::parse(std::string_view text) {
 
 std::string Level::to_string() const {
   switch (kind) {
-    case Kind::kCount: return count == 1 ? "one" : count == 2 ? "two" : count == 3 ? "three" : std::to_string(count);
-    case Kind::kQuorum: return "quorum";
-    case Kind::kAll: return "all";
-    case Kind::kLocalOne: return "local_one";
-    case Kind::kLocalQuorum: return "local_quorum";
-    case Kind::kEachQuorum: return "each_quorum";
+    case Kind::kCount:
+      return count == 1 ? "one" : count == 2 ? "two" : count == 3 ? "three" : std::to_string(count);
+    case Kind::kQuorum:
+      return "quorum";
+    case Kind::kAll:
+      return "all";
+    case Kind::kLocalOne:
+      return "local_one";
+    case Kind::kLocalQuorum:
+      return "local_quorum";
+    case Kind::kEachQuorum:
+      return "each_quorum";
   }
   return "?";
 }
@@ -43,11 +51,21 @@ Result<Need> need_of(const Level& level, const std::vector<uint32_t>& replicas, 
   uint32_t all = std::accumulate(replicas.begin(), replicas.end(), 0u);
   Need need{0, std::vector<uint32_t>(replicas.size(), 0)};
   switch (level.kind) {
-    case Level::Kind::kCount: need.total = level.count; break;
-    case Level::Kind::kQuorum: need.total = majority(all); break;
-    case Level::Kind::kAll: need.total = all; break;
-    case Level::Kind::kLocalOne: need.per_region[local] = 1; break;
-    case Level::Kind::kLocalQuorum: need.per_region[local] = majority(replicas[local]); break;
+    case Level::Kind::kCount:
+      need.total = level.count;
+      break;
+    case Level::Kind::kQuorum:
+      need.total = majority(all);
+      break;
+    case Level::Kind::kAll:
+      need.total = all;
+      break;
+    case Level::Kind::kLocalOne:
+      need.per_region[local] = 1;
+      break;
+    case Level::Kind::kLocalQuorum:
+      need.per_region[local] = majority(replicas[local]);
+      break;
     case Level::Kind::kEachQuorum:
       for (size_t i = 0; i < replicas.size(); ++i) need.per_region[i] = replicas[i] == 0 ? 0 : majority(replicas[i]);
       break;

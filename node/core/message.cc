@@ -52,9 +52,12 @@ Result<T> finished(const MsgReader& r, T message) {
 
 void write_value(MsgWriter& w, const Value& v) {
   switch (v.kind) {
-    case Value::Kind::kNil: return w.nil();
-    case Value::Kind::kInteger: return w.sint(v.integer);
-    case Value::Kind::kBytes: return w.bin(v.bytes);
+    case Value::Kind::kNil:
+      return w.nil();
+    case Value::Kind::kInteger:
+      return w.sint(v.integer);
+    case Value::Kind::kBytes:
+      return w.bin(v.bytes);
     case Value::Kind::kList:
       w.array(static_cast<uint32_t>(v.list.size()));
       for (const Value& e : v.list) write_value(w, e);
@@ -63,16 +66,23 @@ void write_value(MsgWriter& w, const Value& v) {
 
 Value read_value(MsgReader& r, int depth = 4) {
   switch (r.peek()) {
-    case MsgReader::Type::kNil: r.nil(); return Value::Nil();
-    case MsgReader::Type::kUint: case MsgReader::Type::kNegative: return Value::Integer(r.sint());
-    case MsgReader::Type::kBinary: return Value::Bytes(std::string(r.bytes()));
+    case MsgReader::Type::kNil:
+      r.nil();
+      return Value::Nil();
+    case MsgReader::Type::kUint:
+    case MsgReader::Type::kNegative:
+      return Value::Integer(r.sint());
+    case MsgReader::Type::kBinary:
+      return Value::Bytes(std::string(r.bytes()));
     case MsgReader::Type::kArray: {
       Value v = Value::List({});
       if (depth == 0) r.fail();
       for (uint32_t n = r.array(); n > 0 && r.ok(); --n) v.list.push_back(read_value(r, depth - 1));
       return v;
     }
-    default: r.fail(); return {};
+    default:
+      r.fail();
+      return {};
   }
 }
 
@@ -197,8 +207,10 @@ Result<ForwardMessage> ForwardMessage::decode(std::string_view bytes, Instant no
     r.nil();
   } else {
     auto level = Level::parse(r.bytes());
-    if (level.ok()) m.request.level = *level;
-    else r.fail();
+    if (level.ok())
+      m.request.level = *level;
+    else
+      r.fail();
   }
   uint64_t verb = r.uint();
   if (verb > 255) r.fail();

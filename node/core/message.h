@@ -19,8 +19,18 @@ namespace cartwheel::node {
 
 // Append only.
 enum class MessageType : uint8_t {
-  kWrite = 1, kWriteAck = 2, kRead = 3, kReadReply = 4, kForward = 5, kForwardReply = 6, kAnnounce = 7,
-  kAnnounceAck = 8, kCatchUp = 9, kCatchUpReply = 10, kExchange = 11, kExchangeReply = 12,
+  kWrite = 1,
+  kWriteAck = 2,
+  kRead = 3,
+  kReadReply = 4,
+  kForward = 5,
+  kForwardReply = 6,
+  kAnnounce = 7,
+  kAnnounceAck = 8,
+  kCatchUp = 9,
+  kCatchUpReply = 10,
+  kExchange = 11,
+  kExchangeReply = 12,
 };
 
 // A delta for a replica. [type, ack_id, ack_to, relay, keyspace, arc, delta]

@@ -13,7 +13,9 @@ namespace {
 constexpr uint8_t kPacked = 1, kHeader = 2;
 const std::string kExpiryPath = crdt::path_step(crdt::Tag::kExpiry);
 
-crdt::Tag root_tag(std::string_view path) { return static_cast<crdt::Tag>(path[0]); }
+crdt::Tag root_tag(std::string_view path) {
+  return static_cast<crdt::Tag>(path[0]);
+}
 
 bool is_flat_field(std::string_view path) {
   crdt::take_step(path);
@@ -32,7 +34,8 @@ Status corrupt(std::string_view key) {
 size_t cost_of(const StoredObject& object) {
   size_t cost = sizeof(StoredObject) + 64 + object.key().size();
   for (const auto& [path, leaf] : object.packed().rows()) {
-    cost += sizeof(crdt::Object::Row) + path.size() + leaf.chains.size() * sizeof(crdt::ActorChain) + leaf.resets.size() * 96;
+    cost += sizeof(crdt::Object::Row) + path.size() + leaf.chains.size() * sizeof(crdt::ActorChain) +
+            leaf.resets.size() * 96;
     for (const auto& entry : leaf.entries) cost += sizeof(entry) + entry.value.size();
   }
   return cost;
@@ -83,7 +86,9 @@ void StoredObject::summarize() const {
   summary_ = s;
 }
 
-uint64_t StoredObject::digest() const { return packed_.digest() ^ (exploded_ ? counts_.digest : 0); }
+uint64_t StoredObject::digest() const {
+  return packed_.digest() ^ (exploded_ ? counts_.digest : 0);
+}
 
 ObjectStore::~ObjectStore() {
   for (auto [id, object] : buckets_) {
@@ -325,7 +330,8 @@ void ObjectStore::flush(storage::WriteBatch& batch, const std::function<void(Par
       out.u8(kPacked);
       object->packed_.encode(out);
       size_t leaves = object->packed_.rows().size();
-      if (leaves > limits::kPackedLeaves || (value.size() > limits::kPackedBytes && leaves > limits::kPackedMinLeaves)) {
+      if (leaves > limits::kPackedLeaves ||
+          (value.size() > limits::kPackedBytes && leaves > limits::kPackedMinLeaves)) {
         explode(*object);
       }
     }
@@ -359,8 +365,10 @@ void ObjectStore::flush(storage::WriteBatch& batch, const std::function<void(Par
   }
   dirty_.clear();
   for (auto& [row, value] : overlay_) {
-    if (value) batch.put(row, std::move(*value));
-    else batch.erase(row);
+    if (value)
+      batch.put(row, std::move(*value));
+    else
+      batch.erase(row);
   }
   overlay_.clear();
 }

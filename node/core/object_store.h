@@ -1,12 +1,15 @@
 // ObjectStore: the objects of a stripe between the engine's rows and the code that reads and changes leaves. It holds a
 // bounded cache of decoded objects, collects what a turn changes and puts it into the turn's batch.
 //
-// A small object is one packed row, decoded whole. One with more than limits::kPackedLeaves leaves (or kPackedBytes) is a
-// header row and a row per leaf: touching one element touches one row. The layout is local; digests do not depend on it.
+// A small object is one packed row, decoded whole. One with more than limits::kPackedLeaves leaves (or kPackedBytes) is
+// a header row and a row per leaf: touching one element touches one row. The layout is local; digests do not depend on
+// it.
 //
-// Changes are visible to reads at once and reach the engine with flush(); the engine must have the batch before the next
-// turn. Pointers to objects are valid until end_turn().
+// Changes are visible to reads at once and reach the engine with flush(); the engine must have the batch before the
+// next turn. Pointers to objects are valid until end_turn().
 #pragma once
+
+#include <tsl/robin_map.h>
 
 #include <functional>
 #include <map>
@@ -14,8 +17,6 @@
 #include <optional>
 #include <string>
 #include <vector>
-
-#include <tsl/robin_map.h>
 
 #include "base/status.h"
 #include "crdt/object.h"
@@ -45,7 +46,8 @@ class StoredObject {
   const crdt::Leaf* expiry() const { return packed_.find(crdt::path_step(crdt::Tag::kExpiry)); }
   // When it expires, or nothing.
   std::optional<int64_t> expires_at() const { return summary().expires_at; }
-  // What a plain string shows (one value and no increments beside it); nullptr for anything else. Until the next change.
+  // What a plain string shows (one value and no increments beside it); nullptr for anything else. Until the next
+  // change.
   const std::string* plain_string() const { return summary().plain_string; }
   bool is_exploded() const { return exploded_; }
   // Of a packed object: all its leaves. Of another: only the expiry.
@@ -82,11 +84,11 @@ class StoredObject {
   uint64_t hash_ = 0;
   crdt::Object packed_;
   bool exploded_ = false;
-  Counts counts_;                 // of the leaf rows of an exploded object
+  Counts counts_;  // of the leaf rows of an exploded object
   bool dirty_ = false;
-  bool referenced_ = true;        // second chance of the cache
-  bool stored_ = false;           // the engine has its row
-  bool counted_ = false;          // it is in its partition's number of keys
+  bool referenced_ = true;  // second chance of the cache
+  bool stored_ = false;     // the engine has its row
+  bool counted_ = false;    // it is in its partition's number of keys
   size_t cost_ = 0;
   StoredObject* next_ = nullptr;  // in the same bucket
 };
@@ -119,7 +121,8 @@ class ObjectStore {
   }
   // Replaces the leaf at `path`; an empty one removes it.
   Status update(StoredObject& object, std::string_view path, crdt::Leaf leaf);
-  // Calls `visit` for each leaf whose path starts with `prefix`, until it returns false. `visit` must not change anything.
+  // Calls `visit` for each leaf whose path starts with `prefix`, until it returns false. `visit` must not change
+  // anything.
   Status for_each(const StoredObject& object, std::string_view prefix,
                   const std::function<bool(std::string_view path, const crdt::Leaf&)>& visit);
   // As above, in the order of first steps' hashes, from `step_hash` on. REQUIRES: is_exploded().
@@ -129,7 +132,8 @@ class ObjectStore {
   static Result<crdt::Object> decode_header(std::string_view value);
 
   // Calls `visit` with the keys of a partition in the order of their hashes, from `hash` on, until it returns false.
-  Status for_each_key(PartitionId partition, uint64_t hash, const std::function<bool(uint64_t hash, std::string_view key)>& visit);
+  Status for_each_key(PartitionId partition, uint64_t hash,
+                      const std::function<bool(uint64_t hash, std::string_view key)>& visit);
 
   // Puts all changes of the turn into `batch`; `keys_changed` is told by how much a partition's number of keys changed.
   void flush(storage::WriteBatch& batch, const std::function<void(PartitionId, int64_t)>& keys_changed);
@@ -157,10 +161,10 @@ class ObjectStore {
 
   const storage::Engine& engine_;
   tsl::robin_map<uint64_t, StoredObject*> buckets_;  // by key hash mixed with the keyspace; owns the chains
-  std::vector<uint64_t> clock_hand_;                     // bucket ids in the order of arrival, a ring of candidates
+  std::vector<uint64_t> clock_hand_;                 // bucket ids in the order of arrival, a ring of candidates
   size_t hand_ = 0;
   std::vector<StoredObject*> dirty_;
-  Overlay overlay_;  // leaf rows that the turn has changed
+  Overlay overlay_;          // leaf rows that the turn has changed
   crdt::Leaf scratch_;       // the last leaf row that was asked for
   std::string scratch_row_;  // its row, empty if scratch_ is of no use
   bool scratch_found_ = false;

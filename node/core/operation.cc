@@ -73,7 +73,9 @@ std::string arguments_wanted(const VerbInfo& info) {
 }
 
 // Whether argument i of the verb is a value; all others are names (fields, elements, globs).
-bool is_value(Verb verb, size_t i) { return verb == Verb::kSet || (verb == Verb::kMapSet && i % 2 == 1); }
+bool is_value(Verb verb, size_t i) {
+  return verb == Verb::kSet || (verb == Verb::kMapSet && i % 2 == 1);
+}
 
 Status validate_number(const Operation& op, const char* verb) {
   switch (op.verb) {
@@ -90,7 +92,8 @@ Status validate_number(const Operation& op, const char* verb) {
     case Verb::kFlagSet:
       if (op.number != 0 && op.number != 1) return invalid(verb, "a flag is set to 0 or 1");
       break;
-    default: break;
+    default:
+      break;
   }
   return {};
 }

@@ -18,44 +18,50 @@ namespace cartwheel::node {
 // The values are part of the RPC (docs/rpc.md): append only.
 enum class Verb : uint8_t {
   // --- reads -------------------------------------------------- reply
-  kGet = 1,         // the string                                 bytes or nil
-  kExists = 2,      //                                            integer 0 or 1
-  kType = 3,        //                                            bytes: "none", "string", "hash", "set", "flag"
-  kTtl = 4,         // milliseconds to live                       integer; -1 no expiry, -2 no key
-  kMapGet = 5,      // args: fields                               list of bytes or nil, in order
-  kMapAll = 6,      //                                            list: field, value, field, value …
-  kMapLength = 7,   // number of fields                           integer
-  kMapKeys = 8,     //                                            list of bytes
-  kMapScan = 9,     // number: cursor, count, args[0]: glob or "" list: integer next cursor, list: field, value, …
-  kSetHas = 10,     // args: elements                             list of integers 0 or 1, in order
-  kSetAll = 11,     //                                            list of bytes
-  kSetSize = 12,    //                                            integer
-  kSetScan = 13,    // number: cursor, count, args[0]: glob or "" list: integer next cursor, list: elements
-  kScanKeys = 14,   // whole arc: number: cursor, count,          list: integer next cursor, list: keys; the cursor is a
-                    //   args[0]: glob or "", args[1]: type or "" position in the hash space (52 bits), 0 when all is seen
+  kGet = 1,        // the string                                 bytes or nil
+  kExists = 2,     //                                            integer 0 or 1
+  kType = 3,       //                                            bytes: "none", "string", "hash", "set", "flag"
+  kTtl = 4,        // milliseconds to live                       integer; -1 no expiry, -2 no key
+  kMapGet = 5,     // args: fields                               list of bytes or nil, in order
+  kMapAll = 6,     //                                            list: field, value, field, value …
+  kMapLength = 7,  // number of fields                           integer
+  kMapKeys = 8,    //                                            list of bytes
+  kMapScan = 9,    // number: cursor, count, args[0]: glob or "" list: integer next cursor, list: field, value, …
+  kSetHas = 10,    // args: elements                             list of integers 0 or 1, in order
+  kSetAll = 11,    //                                            list of bytes
+  kSetSize = 12,   //                                            integer
+  kSetScan = 13,   // number: cursor, count, args[0]: glob or "" list: integer next cursor, list: elements
+  kScanKeys = 14,  // whole arc: number: cursor, count,          list: integer next cursor, list: keys; the cursor is a
+  //   args[0]: glob or "", args[1]: type or "" position in the hash space (52 bits), 0 when all is seen
   kCountKeys = 15,  // whole arc: number: the arc                 integer
   kFlagGet = 16,    // args[0]: field path of the flag, or none   integer 0 or 1
   // --- writes that do not depend on what other replicas have
-  kSet = 32,        // args[0]: value; expiry; want_old           nil; with want_old: the old bytes or nil
-  kIncrement = 33,  // number: amount                             integer: the new value, as this coordinator sees it
-  kMapSet = 34,     // args: field, value, …                      integer: fields that were not there
+  kSet = 32,           // args[0]: value; expiry; want_old           nil; with want_old: the old bytes or nil
+  kIncrement = 33,     // number: amount                             integer: the new value, as this coordinator sees it
+  kMapSet = 34,        // args: field, value, …                      integer: fields that were not there
   kMapIncrement = 35,  // args[0]: field, number: amount          integer: the new value
-  kSetAdd = 36,     // args: elements                             integer: elements that were not there
-  kFlagSet = 37,    // args[0]: "ew" or "dw", number: 0 or 1      nil
+  kSetAdd = 36,        // args: elements                             integer: elements that were not there
+  kFlagSet = 37,       // args[0]: "ew" or "dw", number: 0 or 1      nil
   // --- writes that act on what is there: they see at least what the keyspace's read level promises
-  kDelete = 64,     //                                            integer 0 or 1
-  kExpire = 65,     // expiry (kAt or kNone)                      integer: 1 if the key exists (kNone: and had an expiry)
+  kDelete = 64,  //                                            integer 0 or 1
+  kExpire = 65,  // expiry (kAt or kNone)                      integer: 1 if the key exists (kNone: and had an expiry)
   kMapRemove = 66,  // args: fields                               integer: fields that were there
   kSetRemove = 67,  // args: elements                             integer: elements that were there
   kGetDelete = 68,  //                                            bytes or nil
   kGetExpire = 69,  // expiry                                     bytes or nil
 };
 
-inline bool is_write(Verb verb) { return static_cast<uint8_t>(verb) >= 32; }
+inline bool is_write(Verb verb) {
+  return static_cast<uint8_t>(verb) >= 32;
+}
 // Whether the operation must see what the read level promises before it acts: reads and observing writes.
-inline bool observes(Verb verb) { return static_cast<uint8_t>(verb) < 32 || static_cast<uint8_t>(verb) >= 64; }
+inline bool observes(Verb verb) {
+  return static_cast<uint8_t>(verb) < 32 || static_cast<uint8_t>(verb) >= 64;
+}
 // Whether the operation is about a whole arc and not a key.
-inline bool is_arc_wide(Verb verb) { return verb == Verb::kScanKeys || verb == Verb::kCountKeys; }
+inline bool is_arc_wide(Verb verb) {
+  return verb == Verb::kScanKeys || verb == Verb::kCountKeys;
+}
 
 struct Expiry {
   enum class Kind : uint8_t {
@@ -69,37 +75,38 @@ struct Expiry {
 
 struct Operation {
   Verb verb = Verb::kGet;
-  std::string key;                // empty when is_arc_wide(verb)
+  std::string key;  // empty when is_arc_wide(verb)
   std::vector<std::string> args;
   int64_t number = 0;
-  uint32_t count = 0;             // of a scan: about how many to return
-  Expiry expiry;                  // of kSet: kNone is Redis' default, kKeep is KEEPTTL
+  uint32_t count = 0;  // of a scan: about how many to return
+  Expiry expiry;       // of kSet: kNone is Redis' default, kKeep is KEEPTTL
   bool want_old = false;
 };
 
 // What a verb takes; everything that it does not take is at its default.
 struct VerbInfo {
   enum Takes : uint8_t { kNothing = 0, kNumber = 1, kCount = 2, kExpiry = 4, kWantOld = 8 };
-  const char* name;    // as docs/rpc.md and errors have it
-  uint32_t least;      // arguments
+  const char* name;  // as docs/rpc.md and errors have it
+  uint32_t least;    // arguments
   uint32_t most;
-  bool pairs;          // arguments come in pairs of field and value
-  uint8_t takes;       // of Takes
+  bool pairs;     // arguments come in pairs of field and value
+  uint8_t takes;  // of Takes
 };
 // nullptr when no verb has this number.
 const VerbInfo* verb_info(uint64_t verb);
 
-// Whether `operation` is well formed and within base/limits.h, whatever the cluster looks like; every door asks this before
-// it hands an operation on, so the coordinator meets no other. kInvalidArgument or kTooLarge, saying what is wrong; the
-// caller knows the clock and the cluster, so the bound of an expiry and the number of an arc are its to check.
+// Whether `operation` is well formed and within base/limits.h, whatever the cluster looks like; every door asks this
+// before it hands an operation on, so the coordinator meets no other. kInvalidArgument or kTooLarge, saying what is
+// wrong; the caller knows the clock and the cluster, so the bound of an expiry and the number of an arc are its to
+// check.
 Status validate(const Operation& operation);
 
 // A request as a door hands it to a stripe.
 struct Request {
-  uint16_t keyspace = 0;             // index into ClusterConfig::keyspaces
+  uint16_t keyspace = 0;  // index into ClusterConfig::keyspaces
   Operation operation;
-  std::optional<Level> level;        // overrides the keyspace's read (for a read) or write level
-  Instant deadline;                  // work that is older is dropped
+  std::optional<Level> level;  // overrides the keyspace's read (for a read) or write level
+  Instant deadline;            // work that is older is dropped
 };
 
 // A plain tree of values, the least that RESP and MessagePack have in common.

@@ -18,8 +18,8 @@ struct Partition {
   std::vector<NodeIndex> replicas;  // of all regions, this node included
 
   crdt::Causal causal;
-  crdt::DotSet skip;       // see PartitionRow
-  uint64_t next_seq = 1;   // of this life's actor
+  crdt::DotSet skip;      // see PartitionRow
+  uint64_t next_seq = 1;  // of this life's actor
   uint64_t keys = 0;
   DotIndex log;
 

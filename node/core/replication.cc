@@ -11,8 +11,7 @@ void Stripe::Impl::replicate(Partition& p, std::string_view encoded, uint64_t ac
   for (size_t region = 0; region < per_region.size(); ++region) {
     bool local = region == my_region_;
     // Acks are asked for where they can count for the level.
-    bool counts = wanted.per_region[region] > 0 || wanted.total > per_region[my_region_] ||
-                  (local && wanted.total > 1);
+    bool counts = wanted.per_region[region] > 0 || wanted.total > per_region[my_region_] || (local && wanted.total > 1);
     std::vector<NodeIndex> targets;
     for (NodeIndex n : p.replicas) {
       if (n != options_.self && region_of(n) == region && peers_[n].reachable) targets.push_back(n);
@@ -33,8 +32,8 @@ void Stripe::Impl::replicate(Partition& p, std::string_view encoded, uint64_t ac
   }
 }
 
-// Whether the writer has begun another life since. It may have lost the write, and nobody's clock may have it: then things
-// that were forgotten because everybody had seen all there was would come back with it. If a replica has it, it
+// Whether the writer has begun another life since. It may have lost the write, and nobody's clock may have it: then
+// things that were forgotten because everybody had seen all there was would come back with it. If a replica has it, it
 // comes by catch-up.
 bool Stripe::Impl::is_of_closed_life(const crdt::Delta& delta) const {
   const crdt::Actor& actor = delta.changes[0].dot.actor;

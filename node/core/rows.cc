@@ -17,12 +17,18 @@ std::string partition_key(char kind, PartitionId id) {
   return key;
 }
 
-Status corrupt(const char* what) { return Status::Corruption(std::string("a row of the store does not decode: ") + what); }
+Status corrupt(const char* what) {
+  return Status::Corruption(std::string("a row of the store does not decode: ") + what);
+}
 
 }  // namespace
 
-std::string identity_row() { return "midentity"; }
-std::string partition_row(PartitionId id) { return partition_key('p', id); }
+std::string identity_row() {
+  return "midentity";
+}
+std::string partition_row(PartitionId id) {
+  return partition_key('p', id);
+}
 
 std::string record_row(uint64_t number) {
   std::string key = "r";
@@ -30,7 +36,9 @@ std::string record_row(uint64_t number) {
   return key;
 }
 
-std::string object_prefix(PartitionId id) { return partition_key('o', id); }
+std::string object_prefix(PartitionId id) {
+  return partition_key('o', id);
+}
 
 std::string object_position(PartitionId id, uint64_t hash) {
   std::string key = object_prefix(id);

@@ -12,7 +12,8 @@
 //                                                     → leaf
 //
 // All numbers big-endian: a partition, and an object, are each one contiguous range. Leaves of a large object are
-// ordered by the hash of their first step, so that a scan's cursor is a number, and a map field's subtree is contiguous.
+// ordered by the hash of their first step, so that a scan's cursor is a number, and a map field's subtree is
+// contiguous.
 #pragma once
 
 #include <cstdint>
@@ -33,8 +34,8 @@ struct PartitionId {
 std::string identity_row();
 std::string partition_row(PartitionId id);
 std::string record_row(uint64_t number);
-std::string object_prefix(PartitionId id);                     // of all objects and leaves of the partition
-std::string object_position(PartitionId id, uint64_t hash);    // of those whose key hashes to `hash` or above
+std::string object_prefix(PartitionId id);                   // of all objects and leaves of the partition
+std::string object_position(PartitionId id, uint64_t hash);  // of those whose key hashes to `hash` or above
 std::string object_base(PartitionId id, uint64_t hash, std::string_view key);  // of one object's rows
 std::string header_row(std::string_view base);
 std::string leaf_row(std::string_view base, std::string_view path);
@@ -67,7 +68,7 @@ struct PartitionRow {
   uint64_t record = 0;  // records below this number are contained
   uint64_t keys = 0;
   crdt::Causal causal;
-  crdt::DotSet skip;    // dots that an unfinished full exchange will bring: never taken from a delta meanwhile
+  crdt::DotSet skip;  // dots that an unfinished full exchange will bring: never taken from a delta meanwhile
   std::string encode() const;
   static Result<PartitionRow> decode(std::string_view bytes);
 };

@@ -21,7 +21,11 @@ uint32_t node_id(const ClusterConfig& config, NodeIndex node) {
 }  // namespace
 
 Stripe::Impl::Impl(const ClusterConfig& config, StripeOptions options, storage::Engine& engine)
-    : config_(config), options_(std::move(options)), engine_(engine), store_(engine, options_.cache_bytes), rng_(options_.seed) {
+    : config_(config),
+      options_(std::move(options)),
+      engine_(engine),
+      store_(engine, options_.cache_bytes),
+      rng_(options_.seed) {
   my_region_ = config.region(config.nodes[options_.self].region);
   for (NodeIndex n = 0; n < config.nodes.size(); ++n) {
     node_region_.push_back(config.region(config.nodes[n].region));
@@ -157,7 +161,9 @@ void Stripe::Impl::begin_event(Now now) {
   if (!turn_dirty_ && !deferred_.empty()) serve_deferred();
 }
 
-void Stripe::Impl::send(NodeIndex to, std::string bytes) { out_.messages.push_back({to, std::move(bytes)}); }
+void Stripe::Impl::send(NodeIndex to, std::string bytes) {
+  out_.messages.push_back({to, std::move(bytes)});
+}
 
 void Stripe::Impl::write_row(Partition& p) {
   turn_dirty_ = true;
@@ -166,7 +172,9 @@ void Stripe::Impl::write_row(Partition& p) {
   dirty_rows_.push_back(&p);
 }
 
-void Stripe::Impl::schedule(Instant at, uint64_t id) { timers_[at.us / kTimerGrainUs + 1].push_back(id); }
+void Stripe::Impl::schedule(Instant at, uint64_t id) {
+  timers_[at.us / kTimerGrainUs + 1].push_back(id);
+}
 
 bool Stripe::Impl::apply_delta(Partition& p, crdt::Delta delta, std::string_view encoded) {
   if (!hlc_.observe(delta.time, wall_, limits::kClockSkewMs)) {
@@ -202,8 +210,8 @@ bool Stripe::Impl::apply_delta(Partition& p, crdt::Delta delta, std::string_view
   return true;
 }
 
-// Puts the delta into the record of this turn. Without other replicas nobody will ever ask for it, and a new life's epoch
-// makes dots unique whatever the clock lost: then the clock is only saved now and then.
+// Puts the delta into the record of this turn. Without other replicas nobody will ever ask for it, and a new life's
+// epoch makes dots unique whatever the clock lost: then the clock is only saved now and then.
 void Stripe::Impl::log_delta(Partition& p, const crdt::Delta& delta, std::string encoded) {
   if (!p.replicated()) {
     p.unlogged = true;
@@ -235,12 +243,11 @@ void Stripe::Impl::clock_advanced(Partition& p) {
 
 Output Stripe::Impl::take_output() {
   truncate_log();
-  if (!stopping_ && (turn_dirty_ || !turn_deltas_.empty())) {
+  if (turn_dirty_ || !turn_deltas_.empty()) {
     storage::WriteBatch lost;
     bool lose_rows = planted(Bug::kClockAheadOfData) && rng_.chance(0.2);
-    store_.flush(lose_rows ? lost : out_.batch, [&](PartitionId id, int64_t change) {
-      partitions_.at(id).keys += static_cast<uint64_t>(change);
-    });
+    store_.flush(lose_rows ? lost : out_.batch,
+                 [&](PartitionId id, int64_t change) { partitions_.at(id).keys += static_cast<uint64_t>(change); });
     if (!turn_deltas_.empty()) {
       TurnRecord record;
       LoggedRecord logged{next_record_, 0, std::move(turn_dots_), {}};
@@ -283,7 +290,9 @@ Stripe::Stripe(const ClusterConfig& config, StripeOptions options, storage::Engi
     : impl_(std::make_unique<Impl>(config, std::move(options), engine)) {}
 Stripe::~Stripe() = default;
 
-Status Stripe::start(Now now) { return impl_->recover(now); }
+Status Stripe::start(Now now) {
+  return impl_->recover(now);
+}
 
 void Stripe::on_request(Request request, ReplyCallback callback, Now now) {
   impl_->begin_event(now);
@@ -300,22 +309,36 @@ void Stripe::on_message(NodeIndex from, std::string_view bytes, Now now) {
   }
   s.heard(from);
   auto handle = [&](auto message, auto handler) {
-    if (message.ok()) handler(std::move(*message));
-    else ++s.stats_.rejected_messages;
+    if (message.ok())
+      handler(std::move(*message));
+    else
+      ++s.stats_.rejected_messages;
   };
   switch (*type) {
-    case MessageType::kWrite: return handle(WriteMessage::decode(bytes), [&](auto m) { s.on_write(from, m); });
-    case MessageType::kWriteAck: return handle(WriteAckMessage::decode(bytes), [&](auto m) { s.on_write_ack(from, m); });
-    case MessageType::kRead: return handle(ReadMessage::decode(bytes), [&](auto m) { s.on_read(from, m); });
-    case MessageType::kReadReply: return handle(ReadReplyMessage::decode(bytes), [&](auto m) { s.on_read_reply(from, std::move(m)); });
-    case MessageType::kForward: return handle(ForwardMessage::decode(bytes, now.instant), [&](auto m) { s.on_forward(from, std::move(m)); });
-    case MessageType::kForwardReply: return handle(ForwardReplyMessage::decode(bytes), [&](auto m) { s.on_forward_reply(from, std::move(m)); });
-    case MessageType::kAnnounce: return handle(AnnounceMessage::decode(bytes), [&](auto m) { s.on_announce(from, std::move(m)); });
-    case MessageType::kAnnounceAck: return handle(AnnounceAckMessage::decode(bytes), [&](auto m) { s.on_announce_ack(from, m); });
-    case MessageType::kCatchUp: return handle(CatchUpMessage::decode(bytes), [&](auto m) { s.on_catch_up(from, m); });
-    case MessageType::kCatchUpReply: return handle(CatchUpReplyMessage::decode(bytes), [&](auto m) { s.on_catch_up_reply(from, m); });
-    case MessageType::kExchange: return handle(ExchangeMessage::decode(bytes), [&](auto m) { s.on_exchange(from, m); });
-    case MessageType::kExchangeReply: return handle(ExchangeReplyMessage::decode(bytes), [&](auto m) { s.on_exchange_reply(from, m); });
+    case MessageType::kWrite:
+      return handle(WriteMessage::decode(bytes), [&](auto m) { s.on_write(from, m); });
+    case MessageType::kWriteAck:
+      return handle(WriteAckMessage::decode(bytes), [&](auto m) { s.on_write_ack(from, m); });
+    case MessageType::kRead:
+      return handle(ReadMessage::decode(bytes), [&](auto m) { s.on_read(from, m); });
+    case MessageType::kReadReply:
+      return handle(ReadReplyMessage::decode(bytes), [&](auto m) { s.on_read_reply(from, std::move(m)); });
+    case MessageType::kForward:
+      return handle(ForwardMessage::decode(bytes, now.instant), [&](auto m) { s.on_forward(from, std::move(m)); });
+    case MessageType::kForwardReply:
+      return handle(ForwardReplyMessage::decode(bytes), [&](auto m) { s.on_forward_reply(from, std::move(m)); });
+    case MessageType::kAnnounce:
+      return handle(AnnounceMessage::decode(bytes), [&](auto m) { s.on_announce(from, std::move(m)); });
+    case MessageType::kAnnounceAck:
+      return handle(AnnounceAckMessage::decode(bytes), [&](auto m) { s.on_announce_ack(from, m); });
+    case MessageType::kCatchUp:
+      return handle(CatchUpMessage::decode(bytes), [&](auto m) { s.on_catch_up(from, m); });
+    case MessageType::kCatchUpReply:
+      return handle(CatchUpReplyMessage::decode(bytes), [&](auto m) { s.on_catch_up_reply(from, m); });
+    case MessageType::kExchange:
+      return handle(ExchangeMessage::decode(bytes), [&](auto m) { s.on_exchange(from, m); });
+    case MessageType::kExchangeReply:
+      return handle(ExchangeReplyMessage::decode(bytes), [&](auto m) { s.on_exchange_reply(from, m); });
   }
 }
 
@@ -350,8 +373,10 @@ std::optional<Instant> Stripe::next_deadline() const {
   if (!s.deferred_.empty()) return s.now_.instant;
   Instant next = std::min(s.next_announce_, s.next_sweep_);
   // Housekeeping has something to do only while others exist.
-  if (s.peers_.size() > 1) next = std::min(next, s.next_housekeeping_);
-  else next = s.next_sweep_;
+  if (s.peers_.size() > 1)
+    next = std::min(next, s.next_housekeeping_);
+  else
+    next = s.next_sweep_;
   next = std::min(next, s.next_rows_);
   if (!s.timers_.empty()) next = std::min(next, Instant{s.timers_.begin()->first * kTimerGrainUs});
   return next;
@@ -360,11 +385,15 @@ std::optional<Instant> Stripe::next_deadline() const {
 void Stripe::on_peer_connection(NodeIndex peer, bool up, Now now) {
   impl_->begin_event(now);
   if (peer >= impl_->peers_.size() || peer == impl_->options_.self) return;
-  if (up) impl_->announce(peer);
-  else impl_->set_unreachable(peer);
+  if (up)
+    impl_->announce(peer);
+  else
+    impl_->set_unreachable(peer);
 }
 
-Output Stripe::take_output() { return impl_->take_output(); }
+Output Stripe::take_output() {
+  return impl_->take_output();
+}
 
 bool Stripe::drain(Now now) {
   impl_->begin_event(now);
@@ -408,8 +437,10 @@ std::vector<PeerLag> Stripe::lag(Now now) const {
       lag.dots += it->second.clock.minus(p.causal.clock).size();
       lag.dots_there += p.causal.clock.minus(it->second.clock).size();
     }
-    if (peer.as_of.ms != INT64_MIN) lag.seconds = std::max<int64_t>(0, (now.wall.ms - peer.as_of.ms) / 1000);
-    else lag.seconds = -1;
+    if (peer.as_of.ms != INT64_MIN)
+      lag.seconds = std::max<int64_t>(0, (now.wall.ms - peer.as_of.ms) / 1000);
+    else
+      lag.seconds = -1;
     out.push_back(lag);
   }
   return out;
@@ -422,7 +453,9 @@ bool Stripe::ready() const {
   return true;
 }
 
-void Stripe::set_observer(StripeObserver* observer) { impl_->observer_ = observer; }
+void Stripe::set_observer(StripeObserver* observer) {
+  impl_->observer_ = observer;
+}
 
 Result<std::string> Stripe::canonical_state(uint16_t keyspace, uint32_t arc, WallTime wall) {
   Partition* p = impl_->find({keyspace, arc});

@@ -31,7 +31,7 @@ namespace cartwheel::node {
 struct StripeOptions {
   NodeIndex self = 0;
   uint32_t stripe = 0;
-  uint64_t seed = 0;                                   // of this life's randomness (epochs, choices)
+  uint64_t seed = 0;  // of this life's randomness (epochs, choices)
   // Names this run of the machine's kernel. An unclean start under the same boot has lost nothing that was written
   // (the kernel had it); under another boot the unsynced tail may be gone. Empty: unknown, taken as another boot.
   std::string boot_id;
@@ -43,7 +43,7 @@ struct StripeOptions {
   Duration sweep_interval = Duration::seconds(60);     // between two searches for expired objects
   size_t cache_bytes = limits::kCacheBytes;
   size_t catch_up_chunk_bytes = limits::kCatchUpChunkBytes;
-  size_t log_entries = limits::kDotLogEntries;         // dots that the log keeps for replicas that lack them
+  size_t log_entries = limits::kDotLogEntries;  // dots that the log keeps for replicas that lack them
   size_t log_bytes = limits::kDotLogBytes;
 };
 
@@ -66,12 +66,12 @@ struct Output {
 
 // Numbers for /metrics and status; plain counters since start.
 struct StripeStats {
-  uint64_t reads = 0, writes = 0, forwards = 0;                 // operations coordinated here, and passed on
+  uint64_t reads = 0, writes = 0, forwards = 0;  // operations coordinated here, and passed on
   uint64_t unavailable = 0, unknown_outcomes = 0, overloaded = 0;
   uint64_t deltas_sent = 0, deltas_applied = 0, deltas_skipped = 0;
   uint64_t catch_ups = 0, catch_up_deltas = 0, full_exchanges = 0, full_exchange_objects = 0;
   uint64_t quorum_read_mismatches = 0;
-  uint64_t rejected_messages = 0;                               // malformed, or with a time too far in the future
+  uint64_t rejected_messages = 0;  // malformed, or with a time too far in the future
   uint64_t expired_objects = 0;
   uint64_t cache_hits = 0, cache_misses = 0, cache_bytes = 0;
   uint64_t keys = 0, log_entries = 0, pending_operations = 0, partitions = 0;
@@ -81,9 +81,9 @@ struct StripeStats {
 struct PeerLag {
   NodeIndex node = kNoNode;
   bool reachable = false;
-  uint64_t dots = 0;       // dots that the peer said to have and this node lacks
-  uint64_t dots_there = 0; // dots that this node has and the peer did not say to have
-  int64_t seconds = 0;     // age of the peer's last announcement that this node covers wholly
+  uint64_t dots = 0;        // dots that the peer said to have and this node lacks
+  uint64_t dots_there = 0;  // dots that this node has and the peer did not say to have
+  int64_t seconds = 0;      // age of the peer's last announcement that this node covers wholly
 };
 
 // What a test may watch. Called at the moment of the event, before the turn's output is taken.
@@ -108,11 +108,13 @@ class Stripe {
   Status start(Now now);
 
   // --- events
-  // Coordinates `request`, or passes it on to a replica; REQUIRES: its arc belongs to this stripe (stripe_of). `callback`
-  // is called once: at once (a read that needs nobody else) or with the answers of a later output. Requests of one
-  // caller for one key take effect in the order in which they are handed in. Answers are kept no longer than the request's deadline.
+  // Coordinates `request`, or passes it on to a replica; REQUIRES: its arc belongs to this stripe (stripe_of).
+  // `callback` is called once: at once (a read that needs nobody else) or with the answers of a later output. Requests
+  // of one caller for one key take effect in the order in which they are handed in. Answers are kept no longer than the
+  // request's deadline.
   void on_request(Request request, ReplyCallback callback, Now now);
-  // `bytes` came from `from`, whom the transport has authenticated as that node. Anything malformed is counted and dropped.
+  // `bytes` came from `from`, whom the transport has authenticated as that node. Anything malformed is counted and
+  // dropped.
   void on_message(NodeIndex from, std::string_view bytes, Now now);
   // next_deadline() is due. Calling it early does nothing.
   void on_tick(Now now);

@@ -1,6 +1,7 @@
 // The inside of a Stripe: its state, and the names of its parts. Each part is a file:
 //   stripe.cc       life: recovery, turns, the engine's rows, looking in
-//   coordinator.cc  requests: levels, the read phase, forwarding, answers
+//   coordinator.cc  requests: levels, forwarding, answers
+//   read_phase.cc   quorum reads, and the order of requests for one key meanwhile
 //   replication.cc  deltas and acks between replicas, clock announcements, which peers are reachable
 //   catch_up.cc     exact catch-up by the dot log
 //   exchange.cc     full exchange, where the log does not reach
@@ -20,8 +21,8 @@
 
 namespace cartwheel::node {
 
-// The least distance of two epochs of a node: ids of messages begin with the epoch and count on from it, so that those of
-// a life whose clock went back must not run into those of the one before.
+// The least distance of two epochs of a node: ids of messages begin with the epoch and count on from it, so that those
+// of a life whose clock went back must not run into those of the one before.
 inline constexpr uint64_t kEpochStep = 1ull << 32;
 
 struct Stripe::Impl {
@@ -38,13 +39,13 @@ struct Stripe::Impl {
     Caller caller;
     Request request;
     Partition* partition = nullptr;
-    uint64_t hash = 0;               // of the key
+    uint64_t hash = 0;  // of the key
     Need need;
-    std::vector<uint32_t> acked;     // per region
+    std::vector<uint32_t> acked;  // per region
     std::vector<NodeIndex> answered;
     std::vector<NodeIndex> asked;
-    Reply reply;                     // kWriting: given once the level is met
-    crdt::DotSet::Interval seqs{};   // kWriting: of the write's dots, which are this node's in `partition`
+    Reply reply;                    // kWriting: given once the level is met
+    crdt::DotSet::Interval seqs{};  // kWriting: of the write's dots, which are this node's in `partition`
     NodeIndex forwarded_to = kNoNode;
     // kReading: replicas that have what is missing here, and what they have
     std::vector<std::pair<NodeIndex, crdt::Clock>> awaited;
@@ -70,11 +71,11 @@ struct Stripe::Impl {
     bool reachable = false;
     bool ever_heard = false;
     Instant last_heard{};
-    uint64_t instance = 0;      // of the life that it announces
-    uint64_t version = 0;       // of its announcements, up to which all is known here
-    WallTime as_of{INT64_MIN};  // of the last announcement
-    uint64_t acked_version = 0;  // of this node's announcements
-    std::vector<uint64_t> acks;  // to be sent with this turn
+    uint64_t instance = 0;         // of the life that it announces
+    uint64_t version = 0;          // of its announcements, up to which all is known here
+    WallTime as_of{INT64_MIN};     // of the last announcement
+    uint64_t acked_version = 0;    // of this node's announcements
+    std::vector<uint64_t> acks;    // to be sent with this turn
     std::set<uint64_t> forwarded;  // ids of requests that it passed on to here, the latest ones
     uint64_t forwarded_floor = 0;  // those up to here are forgotten
   };
@@ -87,13 +88,13 @@ struct Stripe::Impl {
     bool exchange = false;
     // full exchange only:
     uint64_t step = 0;
-    bool begun = false;             // step 0 was answered
+    bool begun = false;  // step 0 was answered
     crdt::Causal snapshot;
     crdt::DotSet orphans;
     bool has_key = false;
     uint64_t key_hash = 0;
-    std::string key;                // the object being joined
-    std::set<std::string> paths;    // of it, that came
+    std::string key;              // the object being joined
+    std::set<std::string> paths;  // of it, that came
   };
 
   // A full exchange that this node serves from a snapshot.
@@ -225,11 +226,11 @@ struct Stripe::Impl {
   Now now_{};
   WallTime wall_{};  // now_.wall, never going back
   std::map<PartitionId, Partition> partitions_;
-  std::vector<std::vector<Partition*>> by_arc_;  // [keyspace][arc]
-  std::vector<PeerState> peers_;                 // by node
+  std::vector<std::vector<Partition*>> by_arc_;         // [keyspace][arc]
+  std::vector<PeerState> peers_;                        // by node
   std::vector<std::vector<uint32_t>> region_replicas_;  // [keyspace][region]
   std::vector<Need> default_read_, default_write_;      // by keyspace
-  uint64_t version_ = 0;                         // of partition clocks
+  uint64_t version_ = 0;                                // of partition clocks
   bool draining_ = false;
 
   Output out_;
@@ -237,7 +238,6 @@ struct Stripe::Impl {
   std::vector<std::pair<Partition*, crdt::Dot>> turn_dots_;
   std::vector<Partition*> dirty_rows_;
   bool turn_dirty_ = false;
-  bool stopping_ = false;
 
   uint64_t next_record_ = 1;
   std::deque<LoggedRecord> records_;

@@ -12,10 +12,10 @@ constexpr Duration kBetweenSlices = Duration::millis(20);
 }  // namespace
 
 // Looks through the objects, a slice at a time, and removes those that expired long enough ago. Only the first replica
-// of a partition does so, by a write like any other: it removes what it has observed. If each replica removed the rows by
-// itself, a key that is written anew would mix, at a replica that is late, with its own expired past. The writer knows
-// every write that any replica made until a grace beyond the expiry and the bound on clock skew, so that nobody has
-// touched the object in time.
+// of a partition does so, by a write like any other: it removes what it has observed. If each replica removed the rows
+// by itself, a key that is written anew would mix, at a replica that is late, with its own expired past. The writer
+// knows every write that any replica made until a grace beyond the expiry and the bound on clock skew, so that nobody
+// has touched the object in time.
 void Stripe::Impl::sweep() {
   if (partitions_.empty()) return;
   auto it = sweeping_ ? partitions_.lower_bound(sweep_partition_) : partitions_.begin();
@@ -49,7 +49,8 @@ void Stripe::Impl::sweep() {
       Mutation mutation(store_, p, **object, actor_, hlc_.tick(wall_), p.replicated() || observer_ != nullptr);
       Status cleared = mutation.clear("");
       crdt::Delta delta = mutation.take();
-      if (!delta.changes.empty()) publish(p, delta, 0, Need{1, std::vector<uint32_t>(config_.regions.size(), 0)}, nullptr);
+      if (!delta.changes.empty())
+        publish(p, delta, 0, Need{1, std::vector<uint32_t>(config_.regions.size(), 0)}, nullptr);
       if (cleared.ok()) ++stats_.expired_objects;
     }
     if (!finished) {

@@ -16,8 +16,8 @@
 #include "node/runtime/version.h"
 
 // jemalloc's settings. Huge pages where the kernel lets a process ask for them: memtables and decoded objects are
-// reached by pointers all over the heap, so most steps of a write would miss the TLB too. A bound on arenas, because each one
-// rounds what it holds up to huge pages.
+// reached by pointers all over the heap, so most steps of a write would miss the TLB too. A bound on arenas, because
+// each one rounds what it holds up to huge pages.
 extern "C" {
 extern const char* malloc_conf;
 const char* malloc_conf = "thp:always,narenas:8";

@@ -127,7 +127,10 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments, const 
   serve->add_option("--log-format", result.serve.log_format, "text or json, one line per event on standard error")
       ->check(CLI::IsMember({"text", "json"}))
       ->capture_default_str();
-  serve->add_option("--cache-mb", result.serve.cache_mb, "Megabytes for decoded objects, all stripes together; blocks of the disk take a quarter of it on top")
+  serve
+      ->add_option(
+          "--cache-mb", result.serve.cache_mb,
+          "Megabytes for decoded objects, all stripes together; blocks of the disk take a quarter of it on top")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
   serve->add_option("--config", config,

@@ -17,9 +17,9 @@
 #include "node/fronts/resp/errors.h"
 #include "node/fronts/resp/session.h"
 #include "tests/node/model_backend.h"
-#include "tests/node/stripe_backend.h"
 #include "tests/node/real_redis.h"
 #include "tests/node/resp_text.h"
+#include "tests/node/stripe_backend.h"
 
 namespace cartwheel::resp {
 namespace {

@@ -54,8 +54,10 @@ class StripeCluster {
   // Cuts both directions between two nodes, or heals them.
   void cut(NodeIndex a, NodeIndex b, bool is_cut = true) {
     for (auto link : {std::pair(a, b), std::pair(b, a)}) {
-      if (is_cut) cuts_.insert(link);
-      else cuts_.erase(link);
+      if (is_cut)
+        cuts_.insert(link);
+      else
+        cuts_.erase(link);
     }
   }
   void boot(NodeIndex n) {
@@ -121,7 +123,8 @@ class StripeCluster {
   bool converged() {
     for (uint32_t arc = 0; arc < config_.partitions; ++arc) {
       for (auto& stripe : stripes_) {
-        if (*stripe->canonical_state(0, arc, now_.wall) != *stripes_[0]->canonical_state(0, arc, now_.wall)) return false;
+        if (*stripe->canonical_state(0, arc, now_.wall) != *stripes_[0]->canonical_state(0, arc, now_.wall))
+          return false;
       }
     }
     return true;
