@@ -11,8 +11,10 @@ void Stripe::Impl::begin_read_phase(Caller caller, Request request, Partition& p
   if (p.recovering) {
     if (caller.origin != kNoNode) {
       ++stats_.unavailable;
-      return answer(caller, {Status::Unavailable(node_name(options_.self) +
-                                                 " is recovering what it may have lost and cannot vote in a quorum yet"), {}});
+      return answer(caller,
+                    {Status::Unavailable(node_name(options_.self) +
+                                         " is recovering what it may have lost and cannot vote in a quorum yet"),
+                     {}});
     }
     std::vector<NodeIndex> others;
     for (NodeIndex n : p.replicas) {
@@ -28,8 +30,10 @@ void Stripe::Impl::begin_read_phase(Caller caller, Request request, Partition& p
   auto object = store_.open(p.id, hash, request.operation.key);
   if (!object.ok()) return answer(caller, {object.status(), {}}, true);
   Gate& gate = gates_[gate_key(request)];
-  if (is_write(request.operation.verb)) gate.writer = true;
-  else ++gate.readers;
+  if (is_write(request.operation.verb))
+    gate.writer = true;
+  else
+    ++gate.readers;
   uint64_t id = next_id_++;
   Pending op;
   op.phase = Pending::Phase::kReading;
@@ -64,7 +68,8 @@ void Stripe::Impl::ask_replicas(uint64_t id, Pending& op, bool everyone) {
     for (NodeIndex n : candidates) {
       if (n == options_.self || !peers_[n].reachable || std::count(op.asked.begin(), op.asked.end(), n) > 0) continue;
       size_t region = region_of(n);
-      bool wanted = everyone || expected[region] < op.need.per_region[region] || (round == 1 && !met(op.need, expected));
+      bool wanted =
+          everyone || expected[region] < op.need.per_region[region] || (round == 1 && !met(op.need, expected));
       if (!wanted) continue;
       ++expected[region];
       op.asked.push_back(n);
@@ -153,8 +158,10 @@ void Stripe::Impl::end_read_phase(uint64_t id, Status status) {
 
 void Stripe::Impl::release_gate(const std::string& key, bool writer) {
   auto it = gates_.find(key);
-  if (writer) it->second.writer = false;
-  else --it->second.readers;
+  if (writer)
+    it->second.writer = false;
+  else
+    --it->second.readers;
   // Started requests may close the gate again, or release it; so it is looked up anew each time.
   for (;;) {
     it = gates_.find(key);

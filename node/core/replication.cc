@@ -153,14 +153,14 @@ void Stripe::Impl::count_announced(NodeIndex from, const AnnounceMessage& m) {
 }
 
 void Stripe::Impl::on_announce_ack(NodeIndex from, const AnnounceAckMessage& m) {
-  if (m.instance > actor_.epoch && m.instance <= UINT64_MAX - kEpochStep) return begin_epoch_above(m.instance);
+  if (m.instance > actor_.epoch && m.instance <= UINT64_MAX - 2 * kEpochStep) return begin_epoch_above(m.instance);
   if (m.instance == actor_.epoch && m.version <= version_) peers_[from].acked_version = m.version;
 }
 
 // Others know a later epoch of this node than its own. They would take what it says for old, so it goes on as a new
 // actor; what it wrote as the present one stays valid.
 void Stripe::Impl::begin_epoch_above(uint64_t epoch) {
-  actor_.epoch = epoch + kEpochStep;
+  actor_.epoch = epoch_above(epoch);
   next_id_ = std::max(next_id_, actor_.epoch);
   for (auto& [id, p] : partitions_) p.next_seq = p.causal.clock.last(actor_) + 1;
   for (PeerState& peer : peers_) peer.acked_version = 0;

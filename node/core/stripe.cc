@@ -131,7 +131,7 @@ Status Stripe::Impl::recover(Now now) {
   if (planted(Bug::kReuseDot) && !fresh) {
     actor_ = {node_id(config_, options_.self), identity_.epoch};
   } else {
-    actor_ = {node_id(config_, options_.self), std::max(epoch, fresh ? 0 : identity_.epoch + kEpochStep)};
+    actor_ = {node_id(config_, options_.self), std::max(epoch, fresh ? 0 : epoch_above(identity_.epoch))};
   }
   for (auto& [id, p] : partitions_) {
     p.next_seq = p.causal.clock.last(actor_) + 1;
@@ -146,6 +146,12 @@ Status Stripe::Impl::recover(Now now) {
   next_announce_ = next_housekeeping_ = now.instant;
   next_sweep_ = now.instant + Duration::seconds(1);
   return Status::Ok();
+}
+
+// Random, because another life may start from the same knowledge: a node that is wiped twice is told the same last
+// epoch twice, and two copies of one disk have the same identity.
+uint64_t Stripe::Impl::epoch_above(uint64_t epoch) {
+  return epoch + kEpochStep + (rng_.next() & (kEpochStep - 1));
 }
 
 Partition* Stripe::Impl::find(PartitionId id) {

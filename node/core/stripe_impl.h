@@ -118,6 +118,7 @@ struct Stripe::Impl {
 
   // --- stripe.cc
   Status recover(Now now);
+  uint64_t epoch_above(uint64_t epoch);
   void begin_event(Now now);
   Output take_output();
   Partition* find(PartitionId id);

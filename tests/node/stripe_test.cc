@@ -1,6 +1,7 @@
 // Examples of what a stripe promises, on a cluster without faults but those that the test makes by hand.
 #include <gtest/gtest.h>
 
+#include "node/core/message.h"
 #include "tests/node/stripe_cluster.h"
 
 namespace cartwheel::node {
@@ -222,6 +223,33 @@ TEST(Stripe, GarbageFromAPeerIsCountedAndChangesNothing) {
   cluster.settle(0);
   EXPECT_GT(cluster[0].stats().rejected_messages, before + 15'000);
   EXPECT_EQ(cluster.call(0, op(Verb::kGet, "k")).value.bytes, "v");
+}
+
+// Seed 481998047 of the simulator: a node was wiped twice while its clock was behind. Both times its peers told it the
+// same last epoch, because nobody had heard of the life in between; both lives went on from there and used the same
+// dots.
+TEST(Stripe, TwoLivesThatAreToldTheSameLastEpochDoNotShareDots) {
+  StripeCluster before({1, 1}, "local_one");
+  const uint64_t told = 1ull << 60;
+  std::vector<crdt::Actor> actors;
+  for (uint64_t life = 0; life < 2; ++life) {
+    storage::MemoryEngine wiped;
+    StripeOptions options;
+    options.seed = 100 + life;
+    Stripe stripe(before.config(), options, wiped);
+    ASSERT_TRUE(stripe.start(before.now()).ok());
+    ASSERT_TRUE(wiped.write(stripe.take_output().batch).ok());
+    stripe.on_message(1, AnnounceAckMessage{told, 0}.encode(), before.now());
+    Request request;
+    request.operation = op(Verb::kSet, "k", {"v"});
+    stripe.on_request(
+        request, [](Reply) {}, before.now());
+    const crdt::Clock& clock = stripe.clock(0, arc_of("k", 8));
+    ASSERT_EQ(clock.rows().size(), 1u);
+    actors.push_back(clock.rows()[0].actor);
+    EXPECT_GT(actors.back().epoch, told) << "the peers would ignore an earlier life";
+  }
+  EXPECT_NE(actors[0], actors[1]);
 }
 
 TEST(Stripe, ARestartTakesANewEpochAndKeepsEverything) {
