@@ -55,11 +55,11 @@ prepare 'build release' build release && ctest_stage release -LE e2e
 prepare 'clients from npm' npm --prefix tests/e2e ci --no-audit --no-fund --loglevel=error && e2e_stage
 stage 'the story of ./dev demo' env CARTWHEEL_UP_OFFSET=20000 node scripts/cluster/demo.mjs
 seed=${CARTWHEEL_SIM_FIRST_SEED:-$(($(date +%s) % 1000000 * 1000))}
-stage "simulator: 2000 seeds from $seed" build/release/tests/sim/cartwheel_sim --seeds 2000 --first "$seed" --jobs 2
+stage "simulator: 300 seeds from $seed" build/release/tests/sim/cartwheel_sim --seeds 300 --first "$seed" --jobs 2
 stage 'simulator: the same trace twice' build/release/tests/sim/cartwheel_sim --seeds 20 --first "$seed" --twice --jobs 2
 prepare 'build planted' build planted crdt_planted_test sim_planted_test && ctest_stage planted -R planted
 prepare 'build asan' build asan && ctest_stage asan -L 'unit|laws|fuzz-replay|sim'
-stage "simulator under asan: 60 seeds from $seed" build/asan/tests/sim/cartwheel_sim --seeds 60 --first "$seed" --jobs 2
+stage "simulator under asan: 30 seeds from $seed" build/asan/tests/sim/cartwheel_sim --seeds 30 --first "$seed" --jobs 2
 prepare 'build tsan' build tsan runtime_loop_test runtime_ring_test && ctest_stage tsan -R 'runtime_(loop|ring)_test'
 
 say 'end'
