@@ -20,6 +20,8 @@ bool valid(std::string_view path, bool must_be_leaf) {
   bool at_leaf = false;
   for (size_t depth = 0; !path.empty(); ++depth) {
     if (at_leaf || depth > limits::kPathDepth) return false;
+    if (!must_be_leaf && path.size() == 1 && has_name(static_cast<Tag>(path[0])))
+      return true;  // all elements, all fields
     auto step = take_step(path);
     if (!step || (step->tag == Tag::kExpiry && depth > 0)) return false;
     at_leaf = step->tag != Tag::kField;

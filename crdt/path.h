@@ -49,7 +49,8 @@ std::optional<Step> take_step(std::string_view& path);
 
 // Whether `path` is one or more whole steps within limits::kPathDepth, expiry only at the root, nothing below a leaf.
 bool valid_leaf_path(std::string_view path);
-// As above, or empty, or ending at a map field: what a range removal may name.
+// As above, or empty, or ending at a map field, or at the tag alone of elements or fields (all of them): what a range
+// removal may name.
 bool valid_prefix(std::string_view prefix);
 
 }  // namespace cartwheel::crdt

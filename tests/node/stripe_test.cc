@@ -146,6 +146,26 @@ TEST(Stripe, RequestsForOneKeyKeepTheirOrder) {
   EXPECT_EQ(cluster[0].stats().pending_operations, 0u);
 }
 
+// Seed 7003494 of the simulator: the removal of all elements names them by their tag alone, and no replica could decode
+// it.
+TEST(Stripe, ASetOverALargeSetOrHashReachesTheOtherReplicas) {
+  StripeCluster cluster({2, 1}, "local_quorum");
+  for (const char* key : {"set", "hash"}) {
+    for (int i = 0; i < 20; ++i) {
+      std::string name = "e" + std::to_string(i);
+      cluster.call(0, *key == 's' ? op(Verb::kSetAdd, key, {name}) : op(Verb::kMapSet, key, {name, "1"}));
+    }
+    EXPECT_TRUE(cluster.call(0, op(Verb::kSet, key, {"plain"})).status.ok());
+  }
+  cluster.run(Duration::seconds(2));
+  EXPECT_TRUE(cluster.converged());
+  for (NodeIndex n = 0; n < 3; ++n) {
+    EXPECT_EQ(cluster.call(n, op(Verb::kGet, "set")).value.bytes, "plain") << n;
+    EXPECT_EQ(cluster.call(n, op(Verb::kGet, "hash")).value.bytes, "plain") << n;
+    EXPECT_EQ(cluster[n].stats().rejected_messages, 0u) << n;
+  }
+}
+
 TEST(Stripe, AWipedReplicaComesBackWholeAndDoesNotVoteBefore) {
   StripeCluster cluster({3}, "quorum");
   for (int i = 0; i < 300; ++i) cluster.call(0, op(Verb::kSet, "k" + std::to_string(i), {std::to_string(i)}));
