@@ -27,6 +27,7 @@ inline constexpr size_t kDotLogBytes = 256 * 1024 * 1024;     // likewise
 inline constexpr size_t kRecordsKept = 512;                   // records that stay although all replicas have their dots
 inline constexpr size_t kRecordBytesKept = 16 * 1024 * 1024;  // likewise: less writing of partition rows
 inline constexpr size_t kRepairs = 16;                        // partitions of one stripe that are repaired at once
+inline constexpr size_t kLoads = 8;                           // snapshots that one stripe takes at once
 inline constexpr size_t kClockActors = 64 * 1024;             // a partition clock that claims more does not decode
 inline constexpr size_t kPackedLeaves = 64;                   // above: a row per leaf
 inline constexpr size_t kPackedBytes = 2048;  // above, and more than kPackedMinLeaves leaves: a row per leaf

@@ -29,6 +29,12 @@ enum class Bug {
   kCatchUpClaimsTooMuch,    // catch-up unites clocks after the first chunk
   kQuorumReadsLocal,        // a quorum read does not ask anybody
   kPendingRangeNotApplied,  // a pending range removal is not applied to what comes late
+  // Of the change of the ring:
+  kWriteCountsOldOwnersOnly,  // while an arc moves, a write does not wait for the new owners
+  kNoFence,                   // nobody refuses the messages of an epoch before the arc moved
+  kReadNewTooEarly,           // new owners are read before they have what the old ones acknowledged
+  kDropUncovered,             // an old owner drops what it has when the arc has moved, without looking
+  kLoadForgetsTail,           // a snapshot counts as complete after its first part
 };
 
 #ifdef CARTWHEEL_PLANTED_BUGS

@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/status.h"
@@ -76,6 +77,19 @@ class Engine {
   // Makes every batch written before this call durable. A failure is final (the kernel may have dropped the pages):
   // never retried, every later write and sync fails too.
   virtual Status sync() = 0;
+
+  // Bulk loading, for many rows that belong together (a partition that moves here). add_to_load() collects rows for
+  // load `id` (which begins with its first rows), in ascending order of keys over all calls, in a range in which the
+  // engine has no keys; nothing of it is visible. commit_load() makes all of them visible together, and as durable as
+  // what was written before it. abort_load() forgets them. Loads do not outlive the engine. A failure is final like
+  // that of write(). Committing or aborting an id without rows does nothing.
+  using Rows = std::vector<std::pair<std::string, std::string>>;
+  virtual Status add_to_load(uint64_t id, const Rows& rows) = 0;
+  virtual Status commit_load(uint64_t id) = 0;
+  virtual void abort_load(uint64_t id) = 0;
+
+  // About how many bytes the rows in [begin, end) take.
+  virtual uint64_t approximate_bytes(std::string_view begin, std::string_view end) const = 0;
 
   struct Usage {
     uint64_t memory_bytes = 0;  // what the engine holds in memory, caches included

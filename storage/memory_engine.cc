@@ -85,8 +85,8 @@ class MemoryEngine::Walk final : public Iterator {
   const MemoryEngine& engine_;
   const std::string end_;
   std::string key_, value_;
-  std::string from_;           // the key before, its memory used again at every step
-  Rows::const_iterator live_;  // the next row to look at, while shape_ is the engine's
+  std::string from_;            // the key before, its memory used again at every step
+  Table::const_iterator live_;  // the next row to look at, while shape_ is the engine's
   uint64_t shape_;
   std::map<std::string, std::optional<std::string>> kept_;
   bool valid_ = false;
@@ -132,6 +132,28 @@ Status MemoryEngine::sync() {
   return {};
 }
 
+Status MemoryEngine::add_to_load(uint64_t id, const Rows& rows) {
+  WriteBatch& load = loads_[id];
+  for (const auto& [key, value] : rows) {
+    CHECK(load.empty() || load.changes().back().key < key);
+    load.put(key, value);
+  }
+  return {};
+}
+
+Status MemoryEngine::commit_load(uint64_t id) {
+  auto load = loads_.extract(id);
+  return load.empty() ? Status() : write(load.mapped());
+}
+
+uint64_t MemoryEngine::approximate_bytes(std::string_view begin, std::string_view end) const {
+  uint64_t bytes = 0;
+  for (auto row = rows_.lower_bound(begin); row != rows_.end() && (end.empty() || row->first < end); ++row) {
+    bytes += row->first.size() + row->second.size();
+  }
+  return bytes;
+}
+
 Engine::Usage MemoryEngine::usage() const {
   std::lock_guard lock(mutex_);
   return {.memory_bytes = row_bytes_ + rows_.size() * kRowOverheadBytes + undo_bytes_, .disk_bytes = row_bytes_};
@@ -140,6 +162,7 @@ Engine::Usage MemoryEngine::usage() const {
 void MemoryEngine::restart() {
   std::lock_guard lock(mutex_);
   failure_ = {};
+  loads_.clear();
 }
 
 size_t MemoryEngine::crash(Rng& rng) {
@@ -167,6 +190,7 @@ size_t MemoryEngine::lose_unsynced_tail(size_t keep_batches) {
   unsynced_.clear();
   undo_bytes_ = 0;
   failure_ = {};
+  loads_.clear();
   return lost;
 }
 
@@ -217,7 +241,7 @@ std::optional<std::string> MemoryEngine::store(const std::string& key, std::stri
   return std::nullopt;
 }
 
-MemoryEngine::Undo MemoryEngine::remove(Rows::iterator row) {
+MemoryEngine::Undo MemoryEngine::remove(Table::iterator row) {
   for (Walk* walk : walks_) walk->keep(row->first, &row->second);
   row_bytes_ -= row->first.size() + row->second.size();
   ++shape_;

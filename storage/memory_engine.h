@@ -40,6 +40,10 @@ class MemoryEngine final : public Engine {
   std::unique_ptr<Iterator> scan(std::string_view begin, std::string_view end) const override;
   Status write(const WriteBatch& batch) override;
   Status sync() override;
+  Status add_to_load(uint64_t id, const Rows& rows) override;
+  Status commit_load(uint64_t id) override;
+  void abort_load(uint64_t id) override { loads_.erase(id); }
+  uint64_t approximate_bytes(std::string_view begin, std::string_view end) const override;
   Usage usage() const override;
 
   // ---- Deaths. Each also forgets the failure that made writes fail: the next process opens the disk anew.
@@ -68,7 +72,7 @@ class MemoryEngine final : public Engine {
 
  private:
   class Walk;
-  using Rows = std::map<std::string, std::string, std::less<>>;
+  using Table = std::map<std::string, std::string, std::less<>>;
 
   struct Undo {
     std::string key;
@@ -84,7 +88,7 @@ class MemoryEngine final : public Engine {
   };
 
   std::optional<std::string> store(const std::string& key, std::string value);
-  Undo remove(Rows::iterator row);
+  Undo remove(Table::iterator row);
   void apply(const WriteBatch::Change& change);
   void record(Undo undo);
   Status reject_or_admit(const WriteBatch& batch);
@@ -92,12 +96,13 @@ class MemoryEngine final : public Engine {
   // The fault of a read that looked at everything in [from, to], or [from, to) if not `inclusive`; ok if none.
   Status read_fault(std::string_view from, std::string_view to, bool inclusive) const;
 
-  Rows rows_;
+  Table rows_;
   uint64_t row_bytes_ = 0;  // of all keys and values
   uint64_t shape_ = 0;      // counts inserted and removed rows: an iterator's position in rows_ holds while it is equal
   mutable std::vector<Walk*> walks_;  // the live iterators
   std::vector<Unreadable> unreadable_;
   uint64_t capacity_ = UINT64_MAX;
+  std::map<uint64_t, WriteBatch> loads_;
 
   mutable std::mutex mutex_;  // guards what sync() touches from another thread: everything below
   std::deque<Undo> undo_;     // oldest first

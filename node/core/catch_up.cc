@@ -13,6 +13,7 @@ constexpr Duration kNoProgress = Duration::millis(1500);  // a repair whose sour
 void Stripe::Impl::repair_gaps() {
   for (auto it = repairs_.begin(); it != repairs_.end();) {
     if (now_.instant - it->second.last_progress > kNoProgress || !peers_[it->second.from].reachable) {
+      abort_load(it->second);
       it = repairs_.erase(it);
     } else {
       ++it;
@@ -38,12 +39,17 @@ void Stripe::Impl::repair_gaps() {
 // A reachable replica that has something missing here, of the own region if there is one.
 NodeIndex Stripe::Impl::choose_source(const Partition& p) const {
   NodeIndex best = kNoNode;
+  auto consider = [&](NodeIndex n, const crdt::Clock& clock) {
+    if (!peers_[n].reachable || p.causal.clock.covers(clock)) return false;
+    if (best == kNoNode || region_of(n) == my_region_) best = n;
+    return region_of(best) == my_region_;
+  };
   for (NodeIndex n : p.replicas) {
-    if (n == options_.self || !peers_[n].reachable) continue;
     auto it = p.peers.find(n);
-    if (it == p.peers.end() || p.causal.clock.covers(it->second.clock)) continue;
-    if (region_of(n) == my_region_) return n;
-    if (best == kNoNode) best = n;
+    if (it != p.peers.end() && consider(n, it->second.clock)) return best;
+  }
+  for (const auto& [n, clock] : p.guests) {
+    if (consider(n, clock)) return best;
   }
   return best;
 }
@@ -74,7 +80,7 @@ Result<TurnRecord> Stripe::Impl::read_record(uint64_t number) {
 
 void Stripe::Impl::on_catch_up(NodeIndex from, const CatchUpMessage& m) {
   Partition* p = find(m.partition);
-  if (p == nullptr) return;
+  if (p == nullptr || p->loading) return;
   CatchUpReplyMessage reply;
   reply.id = m.id;
   reply.partition = m.partition;

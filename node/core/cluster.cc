@@ -34,11 +34,11 @@ std::string count_of(uint64_t n, const char* what) {
 
 std::map<std::string, uint32_t> nodes_per_region(const ClusterConfig& config) {
   std::map<std::string, uint32_t> sizes;
-  for (const NodeInfo& n : config.nodes) ++sizes[n.region];
+  for (const NodeInfo& n : config.nodes) sizes[n.region] += n.removed() ? 0 : 1;
   return sizes;
 }
 
-Problem check_cluster(const ClusterConfig& config) {
+Problem check_cluster(const ClusterConfig& config, bool from_file) {
   auto bad = [](const char* key, std::string message) {
     return Problem{Status::InvalidArgument(std::move(message)), Problem::Part::kCluster, 0, key};
   };
@@ -58,7 +58,7 @@ Problem check_cluster(const ClusterConfig& config) {
   }
   if (config.nodes.empty()) return bad("node", "the cluster has no nodes");
   if (config.nodes.size() >= kNoNode) return bad("node", "more than 65534 nodes");
-  if (config.keyspaces.empty()) return bad("keyspace", "the cluster has no keyspaces");
+  if (config.keyspaces.empty() && from_file) return bad("keyspace", "the cluster has no keyspaces");
   return {};
 }
 
@@ -67,6 +67,7 @@ Problem check_nodes(const ClusterConfig& config) {
   std::map<std::string, std::string> addresses;  // → whose it is
   for (size_t i = 0; i < config.nodes.size(); ++i) {
     const NodeInfo& n = config.nodes[i];
+    if (n.removed()) continue;
     auto bad = [&](const char* key, const std::string& message) {
       return Problem{Status::InvalidArgument("node " + in_quotes(n.name) + ": " + message), Problem::Part::kNode, i,
                      key};
@@ -102,6 +103,7 @@ Problem check_keyspace(const ClusterConfig& config, size_t index, const std::map
   if (k.select < 0) return bad("select", "select must be 0 or more");
   for (size_t i = 0; i < index; ++i) {
     const Keyspace& other = config.keyspaces[i];
+    if (other.dropped) continue;
     if (other.name == k.name) return bad("name", "there are two keyspaces of this name");
     if (other.select == k.select) {
       return bad("select", "select " + std::to_string(k.select) + " is also that of keyspace " + in_quotes(other.name));
@@ -165,29 +167,70 @@ Result<Assignment> assign(const ClusterConfig& config, const Keyspace& keyspace)
 }  // namespace
 
 NodeIndex ClusterConfig::node(std::string_view node_name) const {
-  auto it = std::lower_bound(nodes.begin(), nodes.end(), node_name,
-                             [](const NodeInfo& n, std::string_view wanted) { return n.name < wanted; });
-  return it != nodes.end() && it->name == node_name ? static_cast<NodeIndex>(it - nodes.begin()) : kNoNode;
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    if (nodes[i].name == node_name && !nodes[i].removed()) return static_cast<NodeIndex>(i);
+  }
+  return kNoNode;
 }
 
 size_t ClusterConfig::region(std::string_view region_name) const {
-  auto it = std::lower_bound(regions.begin(), regions.end(), region_name);
-  CHECK(it != regions.end() && *it == region_name);
+  auto it = std::find(regions.begin(), regions.end(), region_name);
+  CHECK(it != regions.end());
   return static_cast<size_t>(it - regions.begin());
 }
 
 int ClusterConfig::keyspace_of_select(int64_t select) const {
   for (size_t i = 0; i < keyspaces.size(); ++i) {
-    if (keyspaces[i].select == select) return static_cast<int>(i);
+    if (keyspaces[i].select == select && !keyspaces[i].dropped) return static_cast<int>(i);
   }
   return -1;
 }
 
-Problem check(const ClusterConfig& config) {
-  if (Problem p = check_cluster(config); !p.status.ok()) return p;
+int ClusterConfig::keyspace_named(std::string_view keyspace_name) const {
+  for (size_t i = 0; i < keyspaces.size(); ++i) {
+    if (keyspaces[i].name == keyspace_name && !keyspaces[i].dropped) return static_cast<int>(i);
+  }
+  return -1;
+}
+
+std::string_view to_string(Stage stage) {
+  switch (stage) {
+    case Stage::kLoad:
+      return "load";
+    case Stage::kWriteBoth:
+      return "write_both";
+    case Stage::kReadNew:
+      return "read_new";
+  }
+  return "?";
+}
+
+std::string_view to_string(RingChange::Kind kind) {
+  switch (kind) {
+    case RingChange::Kind::kJoin:
+      return "join";
+    case RingChange::Kind::kLeave:
+      return "leave";
+    case RingChange::Kind::kReplace:
+      return "replace";
+    case RingChange::Kind::kRebalance:
+      return "rebalance";
+    case RingChange::Kind::kReplicas:
+      return "replicas";
+  }
+  return "?";
+}
+
+uint32_t actor_node_id(const ClusterConfig& config, NodeIndex node) {
+  return static_cast<uint32_t>(hash64(config.nodes[node].name, hash64(config.name)));
+}
+
+Problem check(const ClusterConfig& config, bool from_file) {
+  if (Problem p = check_cluster(config, from_file); !p.status.ok()) return p;
   if (Problem p = check_nodes(config); !p.status.ok()) return p;
   const auto sizes = nodes_per_region(config);
   for (size_t i = 0; i < config.keyspaces.size(); ++i) {
+    if (config.keyspaces[i].dropped) continue;
     if (Problem p = check_keyspace(config, i, sizes); !p.status.ok()) return p;
   }
   return {};

@@ -8,6 +8,9 @@ namespace cartwheel::node {
 namespace {
 // The coordinator of a forwarded request answers by the deadline; its answer needs a moment to get here.
 constexpr Duration kAnswerTime = Duration::millis(50);
+// How often a request is passed on: while nodes learn of a change of the ring one after the other, an owner of
+// yesterday may pass it on to one of today.
+constexpr uint8_t kHopsMax = 3;
 }  // namespace
 
 uint32_t arc_of_operation(const ClusterConfig& config, const Operation& operation) {
@@ -30,7 +33,7 @@ std::string Stripe::Impl::gate_key(const Request& request) {
 
 void Stripe::Impl::request(Caller caller, Request request) {
   if (draining_) return answer(caller, {Status(Code::kShuttingDown, "this node is shutting down"), {}}, true);
-  if (request.keyspace >= config_.keyspaces.size()) {
+  if (request.keyspace >= config_->keyspaces.size() || config_->keyspaces[request.keyspace].dropped) {
     return answer(caller, {Status(Code::kNotFound, "no such keyspace"), {}}, true);
   }
   if (request.deadline.us == 0) request.deadline = now_.instant + options_.request_timeout;
@@ -40,18 +43,36 @@ void Stripe::Impl::request(Caller caller, Request request) {
                   true);
   }
   uint64_t hash = is_arc_wide(request.operation.verb) ? 0 : hash64(request.operation.key);
-  uint32_t arc = is_arc_wide(request.operation.verb) ? arc_of_operation(config_, request.operation)
-                                                     : arc_of_hash(hash, config_.partitions);
+  uint32_t arc = is_arc_wide(request.operation.verb) ? arc_of_operation(*config_, request.operation)
+                                                     : arc_of_hash(hash, config_->partitions);
   Partition* p = by_arc_[request.keyspace][arc];
-  if (p != nullptr) return start(std::move(caller), std::move(request), *p, hash);
-  forward(std::move(caller), std::move(request), config_.assignments[request.keyspace].owners[arc]);
+  if (p != nullptr && p->serves) return start(std::move(caller), std::move(request), *p, hash);
+  forward(std::move(caller), std::move(request), config_->assignments[request.keyspace].owners[arc]);
 }
 
-Result<Need> Stripe::Impl::need(const Request& request, const Partition& p, bool for_read) {
-  if (request.level && is_write(request.operation.verb) != for_read) {
-    return need_of(*request.level, region_replicas_[p.id.keyspace], my_region_);
+Result<Stripe::Impl::Needs> Stripe::Impl::needs_of(const Request& request, const Partition& p, bool for_read) {
+  bool own_level = request.level && is_write(request.operation.verb) != for_read;
+  Needs wanted;
+  if (!own_level && p.regular) {
+    wanted.owners = (for_read ? default_read_ : default_write_)[p.id.keyspace];
+    if (for_read || p.others.empty()) return wanted;
   }
-  return (for_read ? default_read_ : default_write_)[p.id.keyspace];
+  const Keyspace& keyspace = config_->keyspaces[p.id.keyspace];
+  const Level& level = own_level ? *request.level : for_read ? keyspace.read : keyspace.write;
+  if (own_level || !p.regular) {
+    auto owners = need_of(level, p.owner_counts, my_region_);
+    if (!owners.ok()) return owners.status();
+    wanted.owners = std::move(*owners);
+  }
+  if (!for_read && !p.others.empty()) {
+    auto others = need_of(level, p.other_counts, my_region_);
+    // A region that comes or goes has no owners on one side: there a local level asks for nothing.
+    if (others.ok())
+      wanted.others = std::move(*others);
+    else if (p.other_counts[my_region_] > 0)
+      return others.status();
+  }
+  return wanted;
 }
 
 // Requests for one key keep their order: one that is in its read phase holds back those that come after it, unless both
@@ -71,9 +92,12 @@ void Stripe::Impl::start(Caller caller, Request request, Partition& p, uint64_t 
   }
   if (observes(request.operation.verb) && !is_arc_wide(request.operation.verb) && p.replicated() &&
       !planted(Bug::kQuorumReadsLocal)) {
-    auto wanted = need(request, p, true);
+    auto wanted = needs_of(request, p, true);
     if (!wanted.ok()) return answer(caller, {wanted.status(), {}}, true);
-    if (wanted->total > 1) return begin_read_phase(std::move(caller), std::move(request), p, hash, std::move(*wanted));
+    if (wanted->owners.total > 1) {
+      begin_read_phase(std::move(caller), std::move(request), p, hash, std::move(*wanted));
+      return;
+    }
   }
   execute(std::move(caller), std::move(request), p, hash);
 }
@@ -81,7 +105,7 @@ void Stripe::Impl::start(Caller caller, Request request, Partition& p, uint64_t 
 void Stripe::Impl::execute(Caller caller, Request request, Partition& p, uint64_t hash) {
   const Operation& op = request.operation;
   if (is_arc_wide(op.verb)) {
-    auto value = execute_scan(store_, p, op, wall_, config_.partitions);
+    auto value = execute_scan(store_, p, op, wall_, config_->partitions);
     return answer(caller, {value.status(), value.ok() ? std::move(*value) : Value()}, true);
   }
   auto object = store_.open(p.id, hash, op.key);
@@ -91,39 +115,41 @@ void Stripe::Impl::execute(Caller caller, Request request, Partition& p, uint64_
     auto value = execute_read(store_, **object, op, wall_);
     return answer(caller, {value.status(), value.ok() ? std::move(*value) : Value()}, true);
   }
-  auto wanted = need(request, p, false);
+  auto wanted = needs_of(request, p, false);
   if (!wanted.ok()) return answer(caller, {wanted.status(), {}}, true);
   if (!reachable_enough(*wanted, p)) {
     ++stats_.unavailable;
-    Level level = request.level ? *request.level : config_.keyspaces[p.id.keyspace].write;
+    Level level = request.level ? *request.level : config_->keyspaces[p.id.keyspace].write;
     return answer(caller, {unreachable_error(level, p), {}}, true);
   }
   execute_write_now(std::move(caller), std::move(request), p, **object, *wanted);
 }
 
 void Stripe::Impl::execute_write_now(Caller caller, Request request, Partition& p, StoredObject& object,
-                                     const Need& wanted) {
+                                     const Needs& wanted) {
   ++stats_.writes;
-  const Keyspace& keyspace = config_.keyspaces[p.id.keyspace];
+  const Keyspace& keyspace = config_->keyspaces[p.id.keyspace];
   Mutation mutation(store_, p, object, actor_, hlc_.tick(wall_), p.replicated() || observer_ != nullptr);
   auto value = execute_write(mutation, request.operation, wall_, keyspace.default_ttl_ms);
   crdt::Delta delta = mutation.take();
   Reply reply{value.status(), value.ok() ? std::move(*value) : Value()};
   if (delta.changes.empty()) return answer(caller, std::move(reply));
   if (keyspace.durability == Keyspace::Durability::kAlways) out_.sync = true;
-  bool waits = wanted.total > 1 && reply.status.ok();
+  bool waits = (wanted.owners.total > 1 || wanted.others) && reply.status.ok();
   uint64_t id = waits ? next_id_++ : 0;
   Pending op;
   if (waits) {
     op.phase = Pending::Phase::kWriting;
     op.partition = &p;
-    op.need = wanted;
-    op.acked.assign(config_.regions.size(), 0);
-    op.acked[my_region_] = 1;
+    op.needs = wanted;
     op.answered = {options_.self};
+    count_answers(op);
     op.reply = std::move(reply);
     op.request.deadline = request.deadline;
+    op.request.level = request.level;
+    op.request.operation.verb = request.operation.verb;
     op.caller = std::move(caller);
+    op.actor = actor_;
     op.seqs = {delta.changes.front().dot.seq, delta.changes.front().dot.seq};
     for (const crdt::Change& change : delta.changes) {
       op.seqs = {std::min(op.seqs.first, change.dot.seq), std::max(op.seqs.last, change.dot.seq)};
@@ -131,13 +157,13 @@ void Stripe::Impl::execute_write_now(Caller caller, Request request, Partition& 
   }
   publish(p, delta, id, wanted, waits ? &op : nullptr);
   if (!waits) return answer(caller, std::move(reply));
-  if (met(op.need, op.acked)) return answer(op.caller, std::move(op.reply));
+  if (is_met(op)) return answer(op.caller, std::move(op.reply));
   schedule(op.request.deadline, id);
   pending_.emplace(id, std::move(op));
 }
 
 // Makes what this node has coordinated, and already applied, part of the turn, and sends it to the other replicas.
-void Stripe::Impl::publish(Partition& p, const crdt::Delta& delta, uint64_t ack_id, const Need& wanted, Pending* op) {
+void Stripe::Impl::publish(Partition& p, const crdt::Delta& delta, uint64_t ack_id, const Needs& wanted, Pending* op) {
   if (observer_ != nullptr) observer_->on_coordinated(p.id.keyspace, p.id.arc, delta);
   std::string encoded;
   if (p.replicated()) {
@@ -153,8 +179,9 @@ void Stripe::Impl::publish(Partition& p, const crdt::Delta& delta, uint64_t ack_
 // --- passing on ------------------------------------------------------------------------------------------------------
 
 bool Stripe::Impl::needs_local(const Request& request) const {
-  if (region_replicas_[request.keyspace][my_region_] == 0) return false;
-  const Keyspace& keyspace = config_.keyspaces[request.keyspace];
+  const auto& owners = config_->assignments[request.keyspace].owners[arc_of_operation(*config_, request.operation)];
+  if (std::none_of(owners.begin(), owners.end(), [&](NodeIndex n) { return region_of(n) == my_region_; })) return false;
+  const Keyspace& keyspace = config_->keyspaces[request.keyspace];
   auto is_local = [](const Level& level) {
     return level.kind == Level::Kind::kLocalOne || level.kind == Level::Kind::kLocalQuorum;
   };
@@ -176,7 +203,7 @@ void Stripe::Impl::forward(Caller caller, Request request, const std::vector<Nod
       }
     }
   }
-  if (to == kNoNode || caller.origin != kNoNode) {
+  if (to == kNoNode || caller.hops >= kHopsMax) {
     ++stats_.unavailable;
     std::string names;
     for (NodeIndex n : replicas) names += (names.empty() ? "" : ", ") + node_name(n);
@@ -186,9 +213,9 @@ void Stripe::Impl::forward(Caller caller, Request request, const std::vector<Nod
   uint64_t id = next_id_++;
   Pending op;
   op.phase = Pending::Phase::kForwarded;
+  ForwardMessage message{id, static_cast<uint8_t>(caller.hops + 1), std::move(request)};
   op.caller = std::move(caller);
   op.forwarded_to = to;
-  ForwardMessage message{id, std::move(request)};
   send(to, message.encode(now_.instant));
   op.request = std::move(message.request);
   op.request.deadline = op.request.deadline + kAnswerTime;
@@ -213,11 +240,12 @@ void Stripe::Impl::on_forward(NodeIndex from, ForwardMessage m) {
   Caller caller;
   caller.origin = from;
   caller.origin_id = m.id;
-  if (m.request.keyspace >= config_.keyspaces.size()) {
+  caller.hops = m.hops;
+  if (m.request.keyspace >= config_->keyspaces.size()) {
     return answer(caller, {Status(Code::kNotFound, "no such keyspace"), {}});
   }
   if (Status s = validate(m.request.operation); !s.ok()) return answer(caller, {std::move(s), {}});
-  if (arc_of_operation(config_, m.request.operation) % config_.stripes != options_.stripe) {
+  if (arc_of_operation(*config_, m.request.operation) % config_->stripes != options_.stripe) {
     return answer(caller, {Status::InvalidArgument("the request was sent to the wrong stripe"), {}});
   }
   request(std::move(caller), std::move(m.request));
@@ -304,16 +332,40 @@ void Stripe::Impl::fail_operations_of(NodeIndex peer) {
   }
 }
 
-bool Stripe::Impl::reachable_enough(const Need& wanted, const Partition& p) const {
-  if (wanted.total <= 1) return true;
-  std::vector<uint32_t> up(config_.regions.size(), 0);
-  for (NodeIndex n : p.replicas) up[region_of(n)] += n == options_.self || peers_[n].reachable;
-  return met(wanted, up);
+// Counts anew who has answered, among the partition's owners and others of now.
+void Stripe::Impl::count_answers(Pending& op) const {
+  const Partition& p = *op.partition;
+  op.acked.assign(config_->regions.size(), 0);
+  op.others_acked.assign(op.needs.others ? config_->regions.size() : 0, 0);
+  for (NodeIndex n : op.answered) {
+    op.acked[region_of(n)] += std::count(p.owners.begin(), p.owners.end(), n) > 0;
+    if (op.needs.others) op.others_acked[region_of(n)] += std::count(p.others.begin(), p.others.end(), n) > 0;
+  }
+}
+
+bool Stripe::Impl::is_met(const Pending& op) const {
+  return met(op.needs.owners, op.acked) &&
+         (!op.needs.others || planted(Bug::kWriteCountsOldOwnersOnly) || met(*op.needs.others, op.others_acked));
+}
+
+// REQUIRES: this node is one of the owners.
+bool Stripe::Impl::reachable_enough(const Needs& wanted, const Partition& p) const {
+  auto reachable = [&](const Need& need, const std::vector<NodeIndex>& nodes) {
+    std::vector<uint32_t> up(config_->regions.size(), 0);
+    for (NodeIndex n : nodes) up[region_of(n)] += n == options_.self || peers_[n].reachable;
+    return met(need, up);
+  };
+  return (wanted.owners.total <= 1 || reachable(wanted.owners, p.owners)) &&
+         (!wanted.others || reachable(*wanted.others, p.others));
 }
 
 Status Stripe::Impl::unreachable_error(const Level& level, const Partition& p) const {
   std::string missing;
-  for (NodeIndex n : p.replicas) {
+  std::vector<NodeIndex> wanted = p.owners;
+  wanted.insert(wanted.end(), p.others.begin(), p.others.end());
+  std::sort(wanted.begin(), wanted.end());
+  wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
+  for (NodeIndex n : wanted) {
     if (n != options_.self && !peers_[n].reachable) missing += (missing.empty() ? "" : ", ") + node_name(n);
   }
   return Status::Unavailable("level " + level.to_string() + " cannot be met: no connection to " + missing);

@@ -26,13 +26,14 @@ void Stripe::Impl::start_exchange(Partition& p, NodeIndex from) {
 
 void Stripe::Impl::request_step(Partition& p, Repair& repair) {
   repair.last_progress = now_.instant;
-  send(repair.from, ExchangeMessage{repair.id, p.id, repair.step}.encode());
+  send(repair.from, ExchangeMessage{repair.id, p.id, repair.step, repair.raw}.encode());
 }
 
 // --- the side that serves --------------------------------------------------------------------------------------------
 
 void Stripe::Impl::on_exchange(NodeIndex from, const ExchangeMessage& m) {
-  if (find(m.partition) == nullptr) return;
+  Partition* p = find(m.partition);
+  if (p == nullptr || p->loading) return;
   if (m.step == 0) {
     // A snapshot must show the engine and the clock at one instant: between turns, when nothing is only in memory.
     if (deferred_.size() < limits::kRepairs) deferred_.emplace_back(from, m);
@@ -46,12 +47,18 @@ void Stripe::Impl::serve_deferred() {
   auto requests = std::move(deferred_);
   deferred_.clear();
   for (auto& [from, m] : requests) {
+    Partition* p = find(m.partition);
+    if (p == nullptr) continue;
     Serving& serving = serving_[{from, m.partition}];
     if (serving.id != m.id) {  // not a repeated request
       serving = Serving();
       serving.id = m.id;
+      serving.raw = m.raw;
       std::string prefix = object_prefix(m.partition);
       serving.rows = engine_.scan(prefix, prefix_end(prefix));
+      // From now on this node keeps for the new owner what the snapshot does not have.
+      auto peer = p->peers.find(from);
+      if (m.raw && peer != p->peers.end() && !peer->second.heard) peer->second = {p->causal.clock, false, true};
     }
     serve_step(from, m);
   }
@@ -74,8 +81,12 @@ void Stripe::Impl::serve_step(NodeIndex from, const ExchangeMessage& m) {
   std::string causal;
   if (m.step == 0) {
     Encoder out(causal);
-    find(m.partition)->causal.encode(out);
+    Partition& p = *find(m.partition);
+    p.causal.encode(out);
     reply.causal = causal;
+    reply.keys = p.keys;
+    std::string prefix = object_prefix(p.id);
+    if (serving.raw) reply.bytes = engine_.approximate_bytes(prefix, prefix_end(prefix));
   }
   std::deque<std::string> kept;  // what the views of the reply point into
   auto keep = [&](std::string_view bytes) { return std::string_view(kept.emplace_back(bytes)); };
@@ -84,7 +95,13 @@ void Stripe::Impl::serve_step(NodeIndex from, const ExchangeMessage& m) {
     bytes += key.size() + path.size() + leaf.size() + 8;
     reply.rows.push_back({keep(key), keep(path), keep(leaf)});
   };
+  size_t prefix_bytes = object_prefix(m.partition).size();
   while (serving.rows->valid() && bytes < options_.catch_up_chunk_bytes) {
+    if (serving.raw) {
+      add(serving.rows->key().substr(prefix_bytes), "", serving.rows->value());
+      serving.rows->next();
+      continue;
+    }
     auto row = parse_object_row(serving.rows->key());
     if (!row.ok()) return;
     if (row->is_leaf) {
@@ -120,9 +137,11 @@ void Stripe::Impl::on_exchange_reply(NodeIndex from, const ExchangeReplyMessage&
   }
   Repair& repair = it->second;
   if (m.outcome == ExchangeReplyMessage::Outcome::kLost) {
+    abort_load(repair);
     repairs_.erase(it);
     return;  // the gap is still there: the next round begins anew
   }
+  if (repair.raw) return on_raw_rows(*p, repair, m);
   if (m.step == 0) {
     Decoder in(m.causal);
     repair.snapshot = crdt::Causal::decode(in);
@@ -178,7 +197,7 @@ Status Stripe::Impl::join_rows(Partition& p, Repair& repair, const ExchangeReply
       return Status::Corruption("a leaf of an exchange does not decode");
     }
     uint64_t hash = hash64(row.key);
-    if (arc_of_hash(hash, config_.partitions) != p.id.arc) return Status::Corruption("a key of another partition");
+    if (arc_of_hash(hash, config_->partitions) != p.id.arc) return Status::Corruption("a key of another partition");
     if (!repair.has_key || repair.key != row.key) {
       RETURN_IF_ERROR(finish_key(p, repair));
       RETURN_IF_ERROR(join_own_keys(p, repair, hash, row.key, false));

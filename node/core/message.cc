@@ -99,23 +99,25 @@ std::optional<MessageType> message_type(std::string_view bytes) {
 std::string WriteMessage::encode() const {
   std::string out;
   out.reserve(delta.size() + 32);
-  MsgWriter w = begin(out, MessageType::kWrite, 6);
+  MsgWriter w = begin(out, MessageType::kWrite, 7);
   w.uint(ack_id);
   w.uint(ack_to);
   w.boolean(relay);
   write(w, partition);
   w.bin(delta);
+  w.uint(epoch);
   return out;
 }
 
 Result<WriteMessage> WriteMessage::decode(std::string_view bytes) {
-  MsgReader r = open(bytes, MessageType::kWrite, 6);
+  MsgReader r = open(bytes, MessageType::kWrite, 7);
   WriteMessage m;
   m.ack_id = r.uint();
   m.ack_to = static_cast<NodeIndex>(r.uint());
   m.relay = r.boolean();
   m.partition = read_partition(r);
   m.delta = r.bytes();
+  m.epoch = r.uint();
   return finished(r, m);
 }
 
@@ -136,21 +138,23 @@ Result<WriteAckMessage> WriteAckMessage::decode(std::string_view bytes) {
 
 std::string ReadMessage::encode() const {
   std::string out;
-  MsgWriter w = begin(out, MessageType::kRead, 5);
+  MsgWriter w = begin(out, MessageType::kRead, 6);
   w.uint(id);
   write(w, partition);
   w.bin(key);
   w.uint(digest);
+  w.uint(epoch);
   return out;
 }
 
 Result<ReadMessage> ReadMessage::decode(std::string_view bytes) {
-  MsgReader r = open(bytes, MessageType::kRead, 5);
+  MsgReader r = open(bytes, MessageType::kRead, 6);
   ReadMessage m;
   m.id = r.uint();
   m.partition = read_partition(r);
   m.key = r.bytes();
   m.digest = r.uint();
+  m.epoch = r.uint();
   return finished(r, m);
 }
 
@@ -176,7 +180,7 @@ Result<ReadReplyMessage> ReadReplyMessage::decode(std::string_view bytes) {
 
 std::string ForwardMessage::encode(Instant now) const {
   std::string out;
-  MsgWriter w = begin(out, MessageType::kForward, 10);
+  MsgWriter w = begin(out, MessageType::kForward, 11);
   const Operation& op = request.operation;
   w.uint(id);
   w.uint(request.keyspace);
@@ -191,11 +195,12 @@ std::string ForwardMessage::encode(Instant now) const {
   w.array(2);
   w.uint(static_cast<uint64_t>(op.expiry.kind));
   w.sint(op.expiry.at.ms);
+  w.uint(hops);
   return out;
 }
 
 Result<ForwardMessage> ForwardMessage::decode(std::string_view bytes, Instant now) {
-  MsgReader r = open(bytes, MessageType::kForward, 10);
+  MsgReader r = open(bytes, MessageType::kForward, 11);
   ForwardMessage m;
   Operation& op = m.request.operation;
   m.id = r.uint();
@@ -227,6 +232,9 @@ Result<ForwardMessage> ForwardMessage::decode(std::string_view bytes, Instant no
   uint64_t expiry = r.uint();
   if (expiry > 2) r.fail();
   op.expiry = {static_cast<Expiry::Kind>(expiry), {r.sint()}};
+  uint64_t hops = r.uint();
+  if (hops > 255) r.fail();
+  m.hops = static_cast<uint8_t>(hops);
   return finished(r, std::move(m));
 }
 
@@ -254,7 +262,7 @@ Result<ForwardReplyMessage> ForwardReplyMessage::decode(std::string_view bytes) 
 
 std::string AnnounceMessage::encode() const {
   std::string out;
-  MsgWriter w = begin(out, MessageType::kAnnounce, 5);
+  MsgWriter w = begin(out, MessageType::kAnnounce, 6);
   w.uint(instance);
   w.uint(since);
   w.uint(version);
@@ -264,11 +272,12 @@ std::string AnnounceMessage::encode() const {
     write(w, e.partition);
     w.bin(clock_bytes(e.clock));
   }
+  w.uint(epoch);
   return out;
 }
 
 Result<AnnounceMessage> AnnounceMessage::decode(std::string_view bytes) {
-  MsgReader r = open(bytes, MessageType::kAnnounce, 5);
+  MsgReader r = open(bytes, MessageType::kAnnounce, 6);
   AnnounceMessage m;
   m.instance = r.uint();
   m.since = r.uint();
@@ -280,6 +289,7 @@ Result<AnnounceMessage> AnnounceMessage::decode(std::string_view bytes) {
     PartitionId id = read_partition(r);
     m.entries.push_back({id, read_clock(r)});
   }
+  m.epoch = r.uint();
   return finished(r, std::move(m));
 }
 
@@ -342,25 +352,27 @@ Result<CatchUpReplyMessage> CatchUpReplyMessage::decode(std::string_view bytes) 
 
 std::string ExchangeMessage::encode() const {
   std::string out;
-  MsgWriter w = begin(out, MessageType::kExchange, 4);
+  MsgWriter w = begin(out, MessageType::kExchange, 5);
   w.uint(id);
   write(w, partition);
   w.uint(step);
+  w.boolean(raw);
   return out;
 }
 
 Result<ExchangeMessage> ExchangeMessage::decode(std::string_view bytes) {
-  MsgReader r = open(bytes, MessageType::kExchange, 4);
+  MsgReader r = open(bytes, MessageType::kExchange, 5);
   ExchangeMessage m;
   m.id = r.uint();
   m.partition = read_partition(r);
   m.step = r.uint();
+  m.raw = r.boolean();
   return finished(r, m);
 }
 
 std::string ExchangeReplyMessage::encode() const {
   std::string out;
-  MsgWriter w = begin(out, MessageType::kExchangeReply, 7);
+  MsgWriter w = begin(out, MessageType::kExchangeReply, 9);
   w.uint(id);
   write(w, partition);
   w.uint(step);
@@ -372,11 +384,13 @@ std::string ExchangeReplyMessage::encode() const {
     w.bin(row.path);
     w.bin(row.leaf);
   }
+  w.uint(keys);
+  w.uint(bytes);
   return out;
 }
 
 Result<ExchangeReplyMessage> ExchangeReplyMessage::decode(std::string_view bytes) {
-  MsgReader r = open(bytes, MessageType::kExchangeReply, 7);
+  MsgReader r = open(bytes, MessageType::kExchangeReply, 9);
   ExchangeReplyMessage m;
   m.id = r.uint();
   m.partition = read_partition(r);
@@ -391,6 +405,8 @@ Result<ExchangeReplyMessage> ExchangeReplyMessage::decode(std::string_view bytes
     std::string_view key = r.bytes(), path = r.bytes();
     m.rows.push_back({key, path, r.bytes()});
   }
+  m.keys = r.uint();
+  m.bytes = r.uint();
   return finished(r, std::move(m));
 }
 

@@ -33,13 +33,15 @@ enum class MessageType : uint8_t {
   kExchangeReply = 12,
 };
 
-// A delta for a replica. [type, ack_id, ack_to, relay, keyspace, arc, delta]
+// A delta for a replica. `epoch` is that of the coordinator's configuration. [type, ack_id, ack_to, relay, keyspace,
+// arc, delta, epoch]
 struct WriteMessage {
   uint64_t ack_id = 0;         // 0: nobody waits
   NodeIndex ack_to = kNoNode;  // the coordinator
   bool relay = false;          // the receiver passes it on to the other replicas of its region
   PartitionId partition;
   std::string_view delta;
+  uint64_t epoch = 0;
   std::string encode() const;
   static Result<WriteMessage> decode(std::string_view bytes);
 };
@@ -51,19 +53,24 @@ struct WriteAckMessage {
   static Result<WriteAckMessage> decode(std::string_view bytes);
 };
 
-// Does your copy of `key` have this digest? [type, id, keyspace, arc, key, digest]
+// Does your copy of `key` have this digest? [type, id, keyspace, arc, key, digest, epoch]
 struct ReadMessage {
   uint64_t id = 0;
   PartitionId partition;
   std::string_view key;
   uint64_t digest = 0;
+  uint64_t epoch = 0;
   std::string encode() const;
   static Result<ReadMessage> decode(std::string_view bytes);
 };
 
 // [type, id, answer, clock]
 struct ReadReplyMessage {
-  enum class Answer : uint8_t { kSame = 0, kDiffers = 1, kRecovering = 2 };
+  enum class Answer : uint8_t {
+    kSame = 0,
+    kDiffers = 1,
+    kNoVote = 2,  // it may have lost something, or the asker's configuration is of the past
+  };
   uint64_t id = 0;
   Answer answer = Answer::kSame;
   std::string clock;  // of the partition, when it differs
@@ -71,10 +78,11 @@ struct ReadReplyMessage {
   static Result<ReadReplyMessage> decode(std::string_view bytes);
 };
 
-// A request that another node coordinates. [type, id, keyspace, timeout_ms, level, operation]
+// A request that another node coordinates. [type, id, keyspace, timeout_ms, level, operation, hops]
 struct ForwardMessage {
   uint64_t id = 0;
-  Request request;  // its deadline is relative on the wire
+  uint8_t hops = 1;  // how often it was passed on
+  Request request;   // its deadline is relative on the wire
   std::string encode(Instant now) const;
   static Result<ForwardMessage> decode(std::string_view bytes, Instant now);
 };
@@ -88,7 +96,8 @@ struct ForwardReplyMessage {
 };
 
 // The partition clocks that changed since version `since` of the sender's life `instance`; what is not named is as it
-// was. [type, instance, since, version, as_of, [keyspace, arc, clock, …]]
+// was. `epoch` is that of the sender's configuration. [type, instance, since, version, as_of, [keyspace, arc, clock,
+// …], epoch]
 struct AnnounceMessage {
   uint64_t instance = 0;
   uint64_t since = 0;
@@ -99,6 +108,7 @@ struct AnnounceMessage {
     crdt::Clock clock;
   };
   std::vector<Entry> entries;
+  uint64_t epoch = 0;
   std::string encode() const;
   static Result<AnnounceMessage> decode(std::string_view bytes);
 };
@@ -136,16 +146,19 @@ struct CatchUpReplyMessage {
   static Result<CatchUpReplyMessage> decode(std::string_view bytes);
 };
 
-// Step `step` of a full exchange, 0 to begin. [type, id, keyspace, arc, step]
+// Step `step` of a full exchange, 0 to begin. `raw`: the rows as they are stored, for who has nothing yet.
+// [type, id, keyspace, arc, step, raw]
 struct ExchangeMessage {
   uint64_t id = 0;
   PartitionId partition;
   uint64_t step = 0;
+  bool raw = false;
   std::string encode() const;
   static Result<ExchangeMessage> decode(std::string_view bytes);
 };
 
-// Leaves in row order, from one snapshot. [type, id, keyspace, arc, step, outcome, causal, [key, path, leaf, …]]
+// Leaves in row order, from one snapshot; raw: of each row its key behind the partition's prefix, nothing, its value.
+// [type, id, keyspace, arc, step, outcome, causal, [key, path, leaf, …], keys, bytes]
 struct ExchangeReplyMessage {
   enum class Outcome : uint8_t { kMore = 0, kDone = 1, kLost = 2 };  // lost: begin anew
   uint64_t id = 0;
@@ -157,6 +170,7 @@ struct ExchangeReplyMessage {
     std::string_view key, path, leaf;
   };
   std::vector<Row> rows;
+  uint64_t keys = 0, bytes = 0;  // of the whole partition, about; only in step 0
   std::string encode() const;
   static Result<ExchangeReplyMessage> decode(std::string_view bytes);
 };

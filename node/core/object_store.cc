@@ -377,6 +377,30 @@ void ObjectStore::end_turn() {
   while (cache_used_ > cache_limit_ && !clock_hand_.empty()) evict_one();
 }
 
+void ObjectStore::forget(const std::function<bool(PartitionId)>& gone) {
+  scratch_row_.clear();
+  for (size_t i = 0; i < clock_hand_.size();) {
+    auto bucket = buckets_.find(clock_hand_[i]);
+    StoredObject** link = &bucket.value();
+    while (StoredObject* o = *link) {
+      if (!gone(o->partition_)) {
+        link = &o->next_;
+        continue;
+      }
+      *link = o->next_;
+      cache_used_ -= o->cost_;
+      delete o;
+    }
+    if (bucket->second != nullptr) {
+      ++i;
+      continue;
+    }
+    buckets_.erase(bucket);
+    clock_hand_[i] = clock_hand_.back();
+    clock_hand_.pop_back();
+  }
+}
+
 // CLOCK: a bucket that was used since the hand came by gets a second chance.
 void ObjectStore::evict_one() {
   if (hand_ >= clock_hand_.size()) hand_ = 0;

@@ -137,6 +137,9 @@ class ObjectStore {
 
   // Puts all changes of the turn into `batch`; `keys_changed` is told by how much a partition's number of keys changed.
   void flush(storage::WriteBatch& batch, const std::function<void(PartitionId, int64_t)>& keys_changed);
+  // Forgets the cached objects of the partitions that are `gone`; their rows are the caller's business. REQUIRES: the
+  // turn's changes are flushed. Invalidates pointers.
+  void forget(const std::function<bool(PartitionId)>& gone);
   // Lets go of what the cache has too much. Invalidates pointers.
   void end_turn();
 

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "crdt/causal.h"
@@ -15,7 +16,19 @@ namespace cartwheel::node {
 
 struct Partition {
   PartitionId id;
-  std::vector<NodeIndex> replicas;  // of all regions, this node included
+
+  // What the configuration says of it (ring_change.cc).
+  std::vector<NodeIndex> owners;  // who coordinate and are read, removed nodes included: levels count by them
+  std::vector<NodeIndex> others;  // while it moves: among whom a write needs its level, too; else empty
+  std::vector<uint32_t> owner_counts, other_counts;  // of them per region
+  bool regular = true;                               // owner_counts are what the keyspace says
+  std::vector<NodeIndex> writers;                    // who are sent deltas: owners and others
+  std::vector<NodeIndex> replicas;  // who exchange clocks: all of the above, future owners, and this node
+  std::optional<Move> move;
+  uint64_t read_fence = 0, write_fence = 0;  // votes and acks are for messages of these epochs and later ones
+  bool serves = true;                        // this node is one of the owners
+  bool leftover = false;  // this node is nobody any more; it keeps what it has until the owners have it
+  bool loading = false;   // this node waits for its first snapshot and has nothing
 
   crdt::Causal causal;
   crdt::DotSet skip;      // see PartitionRow
@@ -36,9 +49,11 @@ struct Partition {
   struct Peer {
     crdt::Clock clock;
     bool heard = false;  // in this life
+    bool counts = true;  // false: a future owner without a snapshot, for whom nothing needs to be kept yet
   };
   std::map<NodeIndex, Peer> peers;
-  std::optional<Instant> behind_since;  // a peer has dots that are missing here
+  std::map<NodeIndex, crdt::Clock> guests;  // of nodes that are nobody any more and have said what they still have
+  std::optional<Instant> behind_since;      // a peer has dots that are missing here
 
   bool replicated() const { return replicas.size() > 1; }
   // Whether every other replica has said to have `dot`.

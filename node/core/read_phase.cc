@@ -3,32 +3,39 @@
 
 #include <algorithm>
 
+#include "base/planted.h"
 #include "node/core/stripe_impl.h"
 
 namespace cartwheel::node {
 
-void Stripe::Impl::begin_read_phase(Caller caller, Request request, Partition& p, uint64_t hash, Need wanted) {
+// Returns whether the phase has begun; if not, the request was answered or passed on.
+bool Stripe::Impl::begin_read_phase(Caller caller, Request request, Partition& p, uint64_t hash, Needs wanted) {
   if (p.recovering) {
     if (caller.origin != kNoNode) {
       ++stats_.unavailable;
-      return answer(caller,
-                    {Status::Unavailable(node_name(options_.self) +
-                                         " is recovering what it may have lost and cannot vote in a quorum yet"),
-                     {}});
+      answer(caller, {Status::Unavailable(node_name(options_.self) +
+                                          " is recovering what it may have lost and cannot vote in a quorum yet"),
+                      {}});
+      return false;
     }
     std::vector<NodeIndex> others;
-    for (NodeIndex n : p.replicas) {
+    for (NodeIndex n : p.owners) {
       if (n != options_.self) others.push_back(n);
     }
-    return forward(std::move(caller), std::move(request), others);
+    forward(std::move(caller), std::move(request), others);
+    return false;
   }
   if (!reachable_enough(wanted, p)) {
     ++stats_.unavailable;
-    Level level = request.level ? *request.level : config_.keyspaces[p.id.keyspace].read;
-    return answer(caller, {unreachable_error(level, p), {}}, true);
+    Level level = request.level ? *request.level : config_->keyspaces[p.id.keyspace].read;
+    answer(caller, {unreachable_error(level, p), {}}, true);
+    return false;
   }
   auto object = store_.open(p.id, hash, request.operation.key);
-  if (!object.ok()) return answer(caller, {object.status(), {}}, true);
+  if (!object.ok()) {
+    answer(caller, {object.status(), {}}, true);
+    return false;
+  }
   Gate& gate = gates_[gate_key(request)];
   if (is_write(request.operation.verb))
     gate.writer = true;
@@ -41,8 +48,8 @@ void Stripe::Impl::begin_read_phase(Caller caller, Request request, Partition& p
   op.request = std::move(request);
   op.partition = &p;
   op.hash = hash;
-  op.need = std::move(wanted);
-  op.acked.assign(config_.regions.size(), 0);
+  op.needs = std::move(wanted);
+  op.acked.assign(config_->regions.size(), 0);
   op.acked[my_region_] = 1;
   op.answered = {options_.self};
   op.hedge_at = now_.instant + options_.hedge_delay;
@@ -50,6 +57,7 @@ void Stripe::Impl::begin_read_phase(Caller caller, Request request, Partition& p
   schedule(op.hedge_at, id);
   Pending& kept = pending_.emplace(id, std::move(op)).first->second;
   ask_replicas(id, kept, false);
+  return true;
 }
 
 // Asks as many replicas as the level still needs, or all that are reachable.
@@ -57,19 +65,19 @@ void Stripe::Impl::ask_replicas(uint64_t id, Pending& op, bool everyone) {
   Partition& p = *op.partition;
   auto object = store_.open(p.id, op.hash, op.request.operation.key);
   if (!object.ok()) return end_read_phase(id, object.status());
-  ReadMessage message{id, p.id, op.request.operation.key, (*object)->digest()};
+  ReadMessage message{id, p.id, op.request.operation.key, (*object)->digest(), config_->epoch};
   std::string bytes = message.encode();
-  std::vector<uint32_t> expected(config_.regions.size(), 0);
+  std::vector<uint32_t> expected(config_->regions.size(), 0);
   ++expected[my_region_];
   // The own region first: its answers come sooner.
-  std::vector<NodeIndex> candidates = p.replicas;
+  std::vector<NodeIndex> candidates = p.owners;
   std::stable_partition(candidates.begin(), candidates.end(), [&](NodeIndex n) { return region_of(n) == my_region_; });
   for (int round = 0; round < 2; ++round) {
     for (NodeIndex n : candidates) {
       if (n == options_.self || !peers_[n].reachable || std::count(op.asked.begin(), op.asked.end(), n) > 0) continue;
       size_t region = region_of(n);
-      bool wanted =
-          everyone || expected[region] < op.need.per_region[region] || (round == 1 && !met(op.need, expected));
+      bool wanted = everyone || expected[region] < op.needs.owners.per_region[region] ||
+                    (round == 1 && !met(op.needs.owners, expected));
       if (!wanted) continue;
       ++expected[region];
       op.asked.push_back(n);
@@ -80,13 +88,19 @@ void Stripe::Impl::ask_replicas(uint64_t id, Pending& op, bool everyone) {
 
 void Stripe::Impl::on_read(NodeIndex from, const ReadMessage& m) {
   Partition* p = find(m.partition);
+  note_epoch(from, m.epoch);
   if (p == nullptr) return;
   ReadReplyMessage reply;
   reply.id = m.id;
+  bool past = (m.epoch < p->read_fence && !planted(Bug::kNoFence)) || p->leftover || p->loading;
+  if (past) {  // whoever asks does not know the owners of today
+    reply.answer = ReadReplyMessage::Answer::kNoVote;
+    return send(from, reply.encode());
+  }
   auto object = store_.open(p->id, hash64(m.key), m.key);
   if (!object.ok()) return;  // the coordinator asks another replica
   if (p->recovering) {
-    reply.answer = ReadReplyMessage::Answer::kRecovering;
+    reply.answer = ReadReplyMessage::Answer::kNoVote;
   } else if ((*object)->digest() != m.digest) {
     reply.answer = ReadReplyMessage::Answer::kDiffers;
     Encoder out(reply.clock);
@@ -104,7 +118,7 @@ void Stripe::Impl::on_read_reply(NodeIndex from, ReadReplyMessage m) {
     return;
   }
   op.answered.push_back(from);
-  if (m.answer == ReadReplyMessage::Answer::kRecovering) {
+  if (m.answer == ReadReplyMessage::Answer::kNoVote) {
     ask_replicas(m.id, op, true);
     return;
   }
@@ -138,7 +152,7 @@ void Stripe::Impl::check_read_phase(uint64_t id) {
     ++op.acked[region_of(awaited.first)];
     return true;
   });
-  if (met(op.need, op.acked)) end_read_phase(id, Status::Ok());
+  if (met(op.needs.owners, op.acked)) end_read_phase(id, Status::Ok());
 }
 
 void Stripe::Impl::end_read_phase(uint64_t id, Status status) {
@@ -162,9 +176,13 @@ void Stripe::Impl::release_gate(const std::string& key, bool writer) {
     it->second.writer = false;
   else
     --it->second.readers;
+  pump_gate(key);
+}
+
+void Stripe::Impl::pump_gate(const std::string& key) {
   // Started requests may close the gate again, or release it; so it is looked up anew each time.
   for (;;) {
-    it = gates_.find(key);
+    auto it = gates_.find(key);
     if (it == gates_.end()) return;
     Gate& gate = it->second;
     if (gate.queue.empty()) {
@@ -185,7 +203,10 @@ void Stripe::Impl::release_gate(const std::string& key, bool writer) {
     std::deque<Gate::Waiting> rest = std::move(gate.queue);
     gate.queue.clear();
     if (gate.readers == 0) gates_.erase(it);
-    start(std::move(next.caller), std::move(next.request), *next.partition, next.hash);
+    if (next.partition->serves)
+      start(std::move(next.caller), std::move(next.request), *next.partition, next.hash);
+    else
+      forward(std::move(next.caller), std::move(next.request), next.partition->owners);
     if (!rest.empty()) {
       Gate& again = gates_[key];
       for (auto& w : again.queue) rest.push_back(std::move(w));

@@ -5,19 +5,23 @@
 
 namespace cartwheel::node {
 
-// Sends a delta to all replicas of the own region and one copy to each other region, where its receiver passes it on.
-void Stripe::Impl::replicate(Partition& p, std::string_view encoded, uint64_t ack_id, const Need& wanted, Pending* op) {
-  const auto& per_region = region_replicas_[p.id.keyspace];
-  for (size_t region = 0; region < per_region.size(); ++region) {
+// Sends a delta to all writers of the own region and one copy to each other region, where its receiver passes it on.
+void Stripe::Impl::replicate(Partition& p, std::string_view encoded, uint64_t ack_id, const Needs& wanted,
+                             Pending* op) {
+  for (size_t region = 0; region < config_->regions.size(); ++region) {
     bool local = region == my_region_;
     // Acks are asked for where they can count for the level.
-    bool counts = wanted.per_region[region] > 0 || wanted.total > per_region[my_region_] || (local && wanted.total > 1);
+    auto counts_for = [&](const Need& need, const std::vector<uint32_t>& counts) {
+      return need.per_region[region] > 0 || need.total > counts[my_region_] || (local && need.total > 1);
+    };
+    bool counts = counts_for(wanted.owners, p.owner_counts) ||
+                  (wanted.others && (local || counts_for(*wanted.others, p.other_counts)));
     std::vector<NodeIndex> targets;
-    for (NodeIndex n : p.replicas) {
+    for (NodeIndex n : p.writers) {
       if (n != options_.self && region_of(n) == region && peers_[n].reachable) targets.push_back(n);
     }
     if (targets.empty()) continue;
-    WriteMessage message{counts ? ack_id : 0, options_.self, !local, p.id, encoded};
+    WriteMessage message{counts ? ack_id : 0, options_.self, !local, p.id, encoded, config_->epoch};
     std::string bytes = message.encode();
     if (local) {
       for (NodeIndex n : targets) send(n, bytes);
@@ -32,34 +36,39 @@ void Stripe::Impl::replicate(Partition& p, std::string_view encoded, uint64_t ac
   }
 }
 
-// Whether the writer has begun another life since. It may have lost the write, and nobody's clock may have it: then
-// things that were forgotten because everybody had seen all there was would come back with it. If a replica has it, it
-// comes by catch-up.
+// Whether the writer has begun another life since, or was removed. It may have lost the write, and nobody's clock may
+// have it: then things that were forgotten because everybody had seen all there was would come back with it. If a
+// replica has it, it comes by catch-up.
 bool Stripe::Impl::is_of_closed_life(const crdt::Delta& delta) const {
   const crdt::Actor& actor = delta.changes[0].dot.actor;
   auto node = node_of_actor_.find(actor.node);
-  return node != node_of_actor_.end() && peers_[node->second].instance > actor.epoch;
+  if (node == node_of_actor_.end()) return false;
+  return peers_[node->second].instance > actor.epoch || config_->nodes[node->second].removed();
 }
 
 void Stripe::Impl::on_write(NodeIndex from, const WriteMessage& m) {
   Partition* p = find(m.partition);
   Decoder in(m.delta);
   crdt::Delta delta = crdt::Delta::decode(in);
-  if (p == nullptr || !in.done() || m.ack_to >= config_.nodes.size()) {
+  if (p == nullptr || !in.done() || m.ack_to >= config_->nodes.size()) {
     ++stats_.rejected_messages;
     return;
   }
-  if (is_of_closed_life(delta)) return;
+  note_epoch(from, m.epoch);
+  // What a node that is not an owner yet, or no more, needs of it comes by other ways.
+  if (is_of_closed_life(delta) || p->loading || p->leftover) return;
   if (m.relay && !planted(Bug::kRelayDropsDelta)) {
     WriteMessage copy = m;
     copy.relay = false;
     std::string bytes = copy.encode();
-    for (NodeIndex n : p->replicas) {
+    for (NodeIndex n : p->writers) {
       if (n != options_.self && n != from && region_of(n) == my_region_ && peers_[n].reachable) send(n, bytes);
     }
   }
   if (!apply_delta(*p, std::move(delta), m.delta) || m.ack_id == 0) return;
-  if (config_.keyspaces[p->id.keyspace].durability == Keyspace::Durability::kAlways) out_.sync = true;
+  // A coordinator that does not know yet that new owners need the write, too, must not count this one.
+  if (m.epoch < p->write_fence && !planted(Bug::kNoFence)) return;
+  if (config_->keyspaces[p->id.keyspace].durability == Keyspace::Durability::kAlways) out_.sync = true;
   peers_[m.ack_to].acks.push_back(m.ack_id);
   turn_dirty_ = true;
 }
@@ -73,15 +82,19 @@ void Stripe::Impl::count_ack(uint64_t id, NodeIndex from) {
   if (it == pending_.end() || it->second.phase != Pending::Phase::kWriting) return;
   Pending& op = it->second;
   if (std::count(op.answered.begin(), op.answered.end(), from) > 0 ||
-      std::count(op.partition->replicas.begin(), op.partition->replicas.end(), from) == 0) {
+      std::count(op.partition->writers.begin(), op.partition->writers.end(), from) == 0) {
     return;
   }
   op.answered.push_back(from);
-  ++op.acked[region_of(from)];
-  if (met(op.need, op.acked)) finish(id, std::move(op.reply));
+  count_answers(op);
+  if (is_met(op)) finish(id, std::move(op.reply));
 }
 
 // --- announcements: which dots this node has, for repair, stability and lag ------------------------------------------
+
+bool Stripe::Impl::wants_clock(const Partition& p, NodeIndex node) {
+  return std::count(p.replicas.begin(), p.replicas.end(), node) > 0 || p.guests.contains(node);
+}
 
 void Stripe::Impl::announce(NodeIndex to) {
   AnnounceMessage message;
@@ -89,8 +102,9 @@ void Stripe::Impl::announce(NodeIndex to) {
   message.since = peers_[to].acked_version;
   message.version = version_;
   message.as_of = wall_;
+  message.epoch = config_->epoch;
   for (const auto& [id, p] : partitions_) {
-    if (p.version > message.since && std::count(p.replicas.begin(), p.replicas.end(), to) > 0) {
+    if (p.version > message.since && !p.loading && wants_clock(p, to)) {
       message.entries.push_back({id, p.causal.clock});
     }
   }
@@ -99,12 +113,14 @@ void Stripe::Impl::announce(NodeIndex to) {
 
 void Stripe::Impl::on_announce(NodeIndex from, AnnounceMessage m) {
   PeerState& peer = peers_[from];
+  note_epoch(from, m.epoch);
   if (peer.instance != m.instance) {  // a new life: what the old one announced no longer counts
     // A wiped node whose clock went back does not know its own last epoch: it is told.
     if (m.instance < peer.instance) return send(from, AnnounceAckMessage{peer.instance, 0}.encode());
     peer.instance = m.instance;
     peer.version = 0;
     peer.acked_version = 0;
+    peer.epoch = 0;
     peer.as_of = WallTime{INT64_MIN};
     // Clocks of the old life stay known to be there: a restart keeps them, and if it lost some, its new announcement
     // says so at once.
@@ -112,7 +128,7 @@ void Stripe::Impl::on_announce(NodeIndex from, AnnounceMessage m) {
   if (m.since > peer.version) return send(from, AnnounceAckMessage{m.instance, peer.version}.encode());
   if (m.since == 0 && peer.version == 0) {
     for (auto& [id, p] : partitions_) {
-      if (auto it = p.peers.find(from); it != p.peers.end()) it->second = {{}, true};
+      if (auto it = p.peers.find(from); it != p.peers.end()) it->second = {{}, it->second.counts, it->second.counts};
     }
   }
   if (m.version >= peer.version) {
@@ -121,11 +137,17 @@ void Stripe::Impl::on_announce(NodeIndex from, AnnounceMessage m) {
       Partition* p = find(entry.partition);
       if (p == nullptr) continue;
       auto it = p->peers.find(from);
-      if (it == p->peers.end()) continue;
-      it->second.clock = std::move(entry.clock);
+      if (it != p->peers.end()) {
+        it->second = {std::move(entry.clock), true, true};
+      } else if (!p->leftover) {  // it owns the arc no more, keeps what the owners may lack, and waits to hear of them
+        p->guests[from] = std::move(entry.clock);
+        with_guests_.insert(p->id);
+        p->version = ++version_;
+      }
       note_gap(*p);
     }
     peer.version = m.version;
+    peer.epoch = std::max(peer.epoch, m.epoch);
     peer.as_of = std::max(peer.as_of, m.as_of);
     for (auto& [id, p] : partitions_) {
       if (p.recovering) check_recovered(p);
@@ -140,12 +162,12 @@ void Stripe::Impl::count_announced(NodeIndex from, const AnnounceMessage& m) {
   std::vector<uint64_t> ids;
   for (const auto& [id, op] : pending_) {
     if (op.phase != Pending::Phase::kWriting) continue;
-    if (config_.keyspaces[op.partition->id.keyspace].durability == Keyspace::Durability::kAlways) continue;
+    if (config_->keyspaces[op.partition->id.keyspace].durability == Keyspace::Durability::kAlways) continue;
     auto entry = std::find_if(m.entries.begin(), m.entries.end(),
                               [&op = op](const auto& e) { return e.partition == op.partition->id; });
     if (entry == m.entries.end()) continue;
     crdt::DotSet written;
-    written.add(actor_, op.seqs);
+    written.add(op.actor, op.seqs);
     if (entry->clock.covers(written)) ids.push_back(id);
   }
   std::sort(ids.begin(), ids.end());  // the order of answers must not depend on the table's
@@ -154,7 +176,17 @@ void Stripe::Impl::count_announced(NodeIndex from, const AnnounceMessage& m) {
 
 void Stripe::Impl::on_announce_ack(NodeIndex from, const AnnounceAckMessage& m) {
   if (m.instance > actor_.epoch && m.instance <= UINT64_MAX - 2 * kEpochStep) return begin_epoch_above(m.instance);
-  if (m.instance == actor_.epoch && m.version <= version_) peers_[from].acked_version = m.version;
+  if (m.instance != actor_.epoch || m.version > version_) return;
+  peers_[from].acked_version = m.version;
+  for (auto it = with_guests_.begin(); it != with_guests_.end();) {
+    Partition* p = find(*it);
+    // The guest knows that this owner has all of it.
+    if (p != nullptr && p->version <= m.version) {
+      auto guest = p->guests.find(from);
+      if (guest != p->guests.end() && p->causal.clock.covers(guest->second)) p->guests.erase(guest);
+    }
+    it = p == nullptr || p->guests.empty() ? with_guests_.erase(it) : std::next(it);
+  }
 }
 
 // Others know a later epoch of this node than its own. They would take what it says for old, so it goes on as a new
@@ -172,10 +204,13 @@ void Stripe::Impl::begin_epoch_above(uint64_t epoch) {
 
 // Remembers which of the dots that others have are missing here, for repair_gaps() to ask for if they stay missing.
 void Stripe::Impl::note_gap(Partition& p) {
-  if (gaps_.contains(p.id)) return;
+  if (gaps_.contains(p.id) || p.loading || p.leftover) return;
   crdt::DotSet missing;
   for (const auto& [node, peer] : p.peers) {
     if (!p.causal.clock.covers(peer.clock)) missing.merge(peer.clock.minus(p.causal.clock));
+  }
+  for (const auto& [node, clock] : p.guests) {
+    if (!p.causal.clock.covers(clock)) missing.merge(clock.minus(p.causal.clock));
   }
   if (missing.empty()) return;
   gaps_.insert(p.id);
@@ -188,7 +223,7 @@ void Stripe::Impl::check_recovered(Partition& p) {
   bool any_local = std::any_of(p.replicas.begin(), p.replicas.end(),
                                [&](NodeIndex n) { return n != options_.self && region_of(n) == my_region_; });
   for (const auto& [node, peer] : p.peers) {
-    if (any_local && region_of(node) != my_region_) continue;
+    if (!peer.counts || (any_local && region_of(node) != my_region_)) continue;
     if (!peer.heard || !p.causal.clock.covers(peer.clock)) return;
   }
   p.recovering = false;

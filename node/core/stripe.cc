@@ -14,48 +14,25 @@ constexpr int64_t kTimerGrainUs = 5'000;
 constexpr Duration kBetweenRows = Duration::seconds(1);
 constexpr Duration kServingIdle = Duration::seconds(30);
 
-uint32_t node_id(const ClusterConfig& config, NodeIndex node) {
-  return static_cast<uint32_t>(hash64(config.nodes[node].name, hash64(config.name)));
-}
-
 }  // namespace
 
-Stripe::Impl::Impl(const ClusterConfig& config, StripeOptions options, storage::Engine& engine)
-    : config_(config),
+Stripe::Impl::Impl(std::shared_ptr<const ClusterConfig> config, StripeOptions options, storage::Engine& engine)
+    : config_(std::move(config)),
       options_(std::move(options)),
       engine_(engine),
       store_(engine, options_.cache_bytes),
       rng_(options_.seed) {
-  my_region_ = config.region(config.nodes[options_.self].region);
-  for (NodeIndex n = 0; n < config.nodes.size(); ++n) {
-    node_region_.push_back(config.region(config.nodes[n].region));
-    node_of_actor_[node_id(config, n)] = n;
-  }
-  peers_.resize(config.nodes.size());
-  by_arc_.resize(config.keyspaces.size());
-  for (uint16_t k = 0; k < config.keyspaces.size(); ++k) {
-    const Keyspace& keyspace = config.keyspaces[k];
-    std::vector<uint32_t> replicas;
-    for (const std::string& region : config.regions) {
-      auto it = keyspace.replicas.find(region);
-      replicas.push_back(it == keyspace.replicas.end() ? 0 : it->second);
-    }
-    region_replicas_.push_back(replicas);
-    // A region without replicas coordinates nothing; its nodes pass requests on.
-    auto read = need_of(keyspace.read, replicas, my_region_), write = need_of(keyspace.write, replicas, my_region_);
-    default_read_.push_back(read.ok() ? *read : Need{1, std::vector<uint32_t>(replicas.size(), 0)});
-    default_write_.push_back(write.ok() ? *write : Need{1, std::vector<uint32_t>(replicas.size(), 0)});
-    by_arc_[k].assign(config.partitions, nullptr);
-    for (uint32_t arc = options_.stripe; arc < config.partitions; arc += config.stripes) {
-      const auto& owners = config.assignments[k].owners[arc];
-      if (std::count(owners.begin(), owners.end(), options_.self) == 0) continue;
-      Partition& p = partitions_[{k, arc}];
-      p.id = {k, arc};
-      p.replicas = owners;
-      for (NodeIndex n : owners) {
-        if (n != options_.self) p.peers[n] = {};
+  read_config();
+  for (uint16_t k = 0; k < config_->keyspaces.size(); ++k) {
+    if (config_->keyspaces[k].dropped) continue;
+    const Assignment& assignment = config_->assignments[k];
+    for (uint32_t arc = options_.stripe; arc < config_->partitions; arc += config_->stripes) {
+      const auto& owners = assignment.owners[arc];
+      const Move* move = assignment.move(arc);
+      if (std::count(owners.begin(), owners.end(), options_.self) > 0 ||
+          (move != nullptr && std::count(move->others.begin(), move->others.end(), options_.self) > 0)) {
+        create_partition({k, arc});
       }
-      by_arc_[k][arc] = &p;
     }
   }
 }
@@ -75,25 +52,15 @@ Status Stripe::Impl::recover(Now now) {
   if (!fresh) {
     auto identity = Identity::decode(bytes);
     if (!identity.ok()) return identity.status();
-    const std::string& name = config_.nodes[options_.self].name;
-    if (identity->cluster != config_.name || identity->node != name) {
+    const std::string& name = config_->nodes[options_.self].name;
+    if (identity->cluster != config_->name || identity->node != name) {
       return Status::InvalidArgument("the data directory belongs to node '" + identity->node + "' of cluster '" +
-                                     identity->cluster + "', not to '" + name + "' of '" + config_.name + "'");
+                                     identity->cluster + "', not to '" + name + "' of '" + config_->name + "'");
     }
     identity_ = *identity;
     may_have_lost = !identity_.clean && (options_.boot_id.empty() || options_.boot_id != identity_.boot_id);
   }
-  for (auto& [id, p] : partitions_) {
-    auto row = engine_.get(partition_row(id), &bytes);
-    if (!row.ok()) return row.status();
-    if (!*row) continue;
-    auto decoded = PartitionRow::decode(bytes);
-    if (!decoded.ok()) return decoded.status();
-    p.causal = std::move(decoded->causal);
-    p.skip = std::move(decoded->skip);
-    p.keys = decoded->keys;
-    p.row_record = decoded->record;
-  }
+  RETURN_IF_ERROR(read_partition_rows());
   auto rows = engine_.scan("r", "s");
   for (; rows->valid(); rows->next()) {
     Decoder key(rows->key().substr(1));
@@ -103,7 +70,7 @@ Status Stripe::Impl::recover(Now now) {
     LoggedRecord logged{number, rows->value().size(), {}, {}};
     for (const TurnRecord::Part& part : record->parts) {
       Partition* p = find(part.partition);
-      if (p == nullptr) continue;  // no longer owned here
+      if (p == nullptr || p->loading) continue;  // dropped, or not here yet
       logged.parts.push_back(p);
       if (number >= p->row_record) p->keys = part.keys;
       for (const std::string& encoded : part.deltas) {
@@ -129,22 +96,64 @@ Status Stripe::Impl::recover(Now now) {
   next_record_ = std::max(next_record_, identity_.next_record);
   uint64_t epoch = (static_cast<uint64_t>(std::max<int64_t>(now.wall.ms, 0)) << 16) | (rng_.next() & 0xffff);
   if (planted(Bug::kReuseDot) && !fresh) {
-    actor_ = {node_id(config_, options_.self), identity_.epoch};
+    actor_ = {actor_node_id(*config_, options_.self), identity_.epoch};
   } else {
-    actor_ = {node_id(config_, options_.self), std::max(epoch, fresh ? 0 : epoch_above(identity_.epoch))};
+    actor_ = {actor_node_id(*config_, options_.self), std::max(epoch, fresh ? 0 : epoch_above(identity_.epoch))};
   }
   for (auto& [id, p] : partitions_) {
     p.next_seq = p.causal.clock.last(actor_) + 1;
     if (!p.causal.clock.empty()) p.version = ++version_;
-    p.recovering = may_have_lost && p.replicated();
+    p.recovering = may_have_lost && p.replicated() && !p.loading;
     if (!p.replicated() && !identity_.clean && !fresh) RETURN_IF_ERROR(count_keys(p));
   }
   next_id_ = std::max(epoch, actor_.epoch);
-  identity_ = {config_.name, config_.nodes[options_.self].name, actor_.epoch, false, options_.boot_id, next_record_};
+  identity_ = {config_->name, config_->nodes[options_.self].name, actor_.epoch, false, options_.boot_id, next_record_};
   out_.batch.put(identity_row(), identity_.encode());
   out_.sync = true;
   next_announce_ = next_housekeeping_ = now.instant;
   next_sweep_ = now.instant + Duration::seconds(1);
+  return Status::Ok();
+}
+
+// The clocks of the partitions that this node has according to its configuration, and of those that it had and has not
+// dropped yet. What an interrupted load left behind goes.
+Status Stripe::Impl::read_partition_rows() {
+  std::set<PartitionId> found;
+  auto rows = engine_.scan("p", "q");
+  for (; rows->valid(); rows->next()) {
+    Decoder key(rows->key().substr(1));
+    PartitionId id;
+    id.keyspace = key.u16();
+    id.arc = key.u16();
+    auto row = PartitionRow::decode(rows->value());
+    if (!key.done()) return Status::Corruption("the key of a partition row does not decode");
+    if (!row.ok()) return row.status();
+    bool exists = id.keyspace < config_->keyspaces.size() && !config_->keyspaces[id.keyspace].dropped &&
+                  id.arc < config_->partitions && id.arc % config_->stripes == options_.stripe;
+    if (!exists) {
+      std::string prefix = object_prefix(id);
+      out_.batch.erase_range(prefix, prefix_end(prefix));
+      out_.batch.erase(std::string(rows->key()));
+      continue;
+    }
+    found.insert(id);
+    Partition* p = find(id);
+    if (p == nullptr) p = &create_partition(id);  // a leftover
+    p->causal = std::move(row->causal);
+    p->skip = std::move(row->skip);
+    p->keys = row->keys;
+    p->row_record = row->record;
+  }
+  RETURN_IF_ERROR(rows->status());
+  for (auto& [id, p] : partitions_) {
+    if (found.contains(id) || !p.move || p.move->stage != Stage::kLoad || p.serves) continue;
+    p.loading = true;
+    loading_.insert(id);
+    std::string prefix = object_prefix(id), end = prefix_end(prefix);
+    auto left = engine_.scan(prefix, end);
+    RETURN_IF_ERROR(left->status());
+    if (left->valid()) out_.batch.erase_range(prefix, end);
+  }
   return Status::Ok();
 }
 
@@ -155,7 +164,7 @@ uint64_t Stripe::Impl::epoch_above(uint64_t epoch) {
 }
 
 Partition* Stripe::Impl::find(PartitionId id) {
-  if (id.keyspace >= by_arc_.size() || id.arc >= config_.partitions) return nullptr;
+  if (id.keyspace >= by_arc_.size() || id.arc >= config_->partitions) return nullptr;
   return by_arc_[id.keyspace][id.arc];
 }
 
@@ -164,7 +173,9 @@ Partition* Stripe::Impl::find(PartitionId id) {
 void Stripe::Impl::begin_event(Now now) {
   now_ = now;
   wall_ = hlc_.wall(now.wall);
-  if (!turn_dirty_ && !deferred_.empty()) serve_deferred();
+  if (turn_dirty_) return;
+  if (deferred_config_ && doomed_.empty()) on_config(std::exchange(deferred_config_, nullptr));
+  if (!deferred_.empty()) serve_deferred();
 }
 
 void Stripe::Impl::send(NodeIndex to, std::string bytes) {
@@ -277,6 +288,7 @@ Output Stripe::Impl::take_output() {
       out_.batch.put(partition_row(p->id), PartitionRow{next_record_, p->keys, p->causal, p->skip}.encode());
     }
     dirty_rows_.clear();
+    if (!doomed_.empty()) bury_doomed();
   }
   turn_dirty_ = false;
   store_.end_turn();
@@ -290,10 +302,27 @@ Output Stripe::Impl::take_output() {
   return output;
 }
 
+Status write_to(storage::Engine& engine, const Output& output) {
+  for (const Output::Load& load : output.loads) {
+    switch (load.step) {
+      case Output::Load::Step::kAdd:
+        RETURN_IF_ERROR(engine.add_to_load(load.id, load.rows));
+        break;
+      case Output::Load::Step::kCommit:
+        RETURN_IF_ERROR(engine.commit_load(load.id));
+        break;
+      case Output::Load::Step::kAbort:
+        engine.abort_load(load.id);
+        break;
+    }
+  }
+  return output.batch.empty() ? Status::Ok() : engine.write(output.batch);
+}
+
 // --- the public face -------------------------------------------------------------------------------------------------
 
-Stripe::Stripe(const ClusterConfig& config, StripeOptions options, storage::Engine& engine)
-    : impl_(std::make_unique<Impl>(config, std::move(options), engine)) {}
+Stripe::Stripe(std::shared_ptr<const ClusterConfig> config, StripeOptions options, storage::Engine& engine)
+    : impl_(std::make_unique<Impl>(std::move(config), std::move(options), engine)) {}
 Stripe::~Stripe() = default;
 
 Status Stripe::start(Now now) {
@@ -309,7 +338,7 @@ void Stripe::on_message(NodeIndex from, std::string_view bytes, Now now) {
   Impl& s = *impl_;
   s.begin_event(now);
   auto type = message_type(bytes);
-  if (!type || from >= s.peers_.size() || from == s.options_.self) {
+  if (!type || from >= s.peers_.size() || from == s.options_.self || s.config_->nodes[from].removed()) {
     ++s.stats_.rejected_messages;
     return;
   }
@@ -359,7 +388,7 @@ void Stripe::on_tick(Now now) {
   if (s.next_announce_ <= now.instant) {
     s.next_announce_ = now.instant + s.options_.announce_interval;
     for (NodeIndex n = 0; n < s.peers_.size(); ++n) {
-      if (n != s.options_.self) s.announce(n);
+      if (n != s.options_.self && !s.config_->nodes[n].removed()) s.announce(n);
     }
   }
   if (s.next_housekeeping_ <= now.instant) {
@@ -368,6 +397,9 @@ void Stripe::on_tick(Now now) {
       if (s.peers_[n].reachable && now.instant - s.peers_[n].last_heard > s.options_.peer_timeout) s.set_unreachable(n);
     }
     s.repair_gaps();
+    s.let_go_of_leftovers();
+    s.start_loads();
+    s.request_waiting_loads();
     std::erase_if(s.serving_, [&](const auto& entry) { return now.instant - entry.second.last_used > kServingIdle; });
   }
   if (s.next_rows_ <= now.instant) s.write_unlogged_rows();
@@ -376,7 +408,7 @@ void Stripe::on_tick(Now now) {
 
 std::optional<Instant> Stripe::next_deadline() const {
   const Impl& s = *impl_;
-  if (!s.deferred_.empty()) return s.now_.instant;
+  if (!s.deferred_.empty() || s.deferred_config_) return s.now_.instant;
   Instant next = std::min(s.next_announce_, s.next_sweep_);
   // Housekeeping has something to do only while others exist.
   if (s.peers_.size() > 1)
@@ -386,6 +418,11 @@ std::optional<Instant> Stripe::next_deadline() const {
   next = std::min(next, s.next_rows_);
   if (!s.timers_.empty()) next = std::min(next, Instant{s.timers_.begin()->first * kTimerGrainUs});
   return next;
+}
+
+void Stripe::on_config(std::shared_ptr<const ClusterConfig> config, Now now) {
+  impl_->begin_event(now);
+  impl_->on_config(std::move(config));
 }
 
 void Stripe::on_peer_connection(NodeIndex peer, bool up, Now now) {
@@ -434,7 +471,7 @@ const StripeStats& Stripe::stats() const {
 std::vector<PeerLag> Stripe::lag(Now now) const {
   std::vector<PeerLag> out;
   for (NodeIndex n = 0; n < impl_->peers_.size(); ++n) {
-    if (n == impl_->options_.self) continue;
+    if (n == impl_->options_.self || impl_->config_->nodes[n].removed()) continue;
     const Impl::PeerState& peer = impl_->peers_[n];
     PeerLag lag{n, peer.reachable, 0, 0, 0};
     for (const auto& [id, p] : impl_->partitions_) {
@@ -454,9 +491,18 @@ std::vector<PeerLag> Stripe::lag(Now now) const {
 
 bool Stripe::ready() const {
   for (const auto& [id, p] : impl_->partitions_) {
-    if (p.recovering || !impl_->reachable_enough(impl_->default_write_[id.keyspace], p)) return false;
+    if (!p.serves) continue;
+    if (p.recovering || !impl_->reachable_enough({impl_->default_write_[id.keyspace], {}}, p)) return false;
   }
   return true;
+}
+
+RingProgress Stripe::ring_progress() const {
+  return impl_->ring_progress();
+}
+
+const ClusterConfig& Stripe::config() const {
+  return *impl_->config_;
 }
 
 void Stripe::set_observer(StripeObserver* observer) {
@@ -465,7 +511,7 @@ void Stripe::set_observer(StripeObserver* observer) {
 
 Result<std::string> Stripe::canonical_state(uint16_t keyspace, uint32_t arc, WallTime wall) {
   Partition* p = impl_->find({keyspace, arc});
-  if (p == nullptr) return Status(Code::kNotFound, "not a replica of this partition");
+  if (p == nullptr || p->loading) return Status(Code::kNotFound, "not a replica of this partition");
   std::string state;
   Encoder out(state);
   p->causal.clock.encode(out);
@@ -486,8 +532,8 @@ Result<std::string> Stripe::canonical_state(uint16_t keyspace, uint32_t arc, Wal
 }
 
 Result<crdt::Object> Stripe::inspect(uint16_t keyspace, const std::string& key) {
-  Partition* p = impl_->find({keyspace, arc_of(key, impl_->config_.partitions)});
-  if (p == nullptr) return Status(Code::kNotFound, "not a replica of this key");
+  Partition* p = impl_->find({keyspace, arc_of(key, impl_->config_->partitions)});
+  if (p == nullptr || p->loading) return Status(Code::kNotFound, "not a replica of this key");
   auto object = impl_->store_.open(p->id, hash64(key), key);
   if (!object.ok()) return object.status();
   crdt::Object copy;

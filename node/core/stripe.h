@@ -24,6 +24,7 @@
 #include "crdt/object.h"
 #include "node/core/cluster.h"
 #include "node/core/operation.h"
+#include "node/core/rows.h"
 #include "storage/engine.h"
 
 namespace cartwheel::node {
@@ -45,10 +46,19 @@ struct StripeOptions {
   size_t catch_up_chunk_bytes = limits::kCatchUpChunkBytes;
   size_t log_entries = limits::kDotLogEntries;  // dots that the log keeps for replicas that lack them
   size_t log_bytes = limits::kDotLogBytes;
+  uint64_t load_bytes_per_second = 0;  // of the snapshots that this stripe takes when it gets arcs; 0: no bound
 };
 
 // What the outside must do at the end of a turn, in the order of the fields.
 struct Output {
+  // Rows of a partition that this node gets, in ascending order: for Engine::load(), before the batch. A load's rows
+  // become visible together, with the batch of the output that commits it.
+  struct Load {
+    enum class Step : uint8_t { kAdd, kCommit, kAbort } step = Step::kAdd;
+    uint64_t id = 0;
+    std::vector<std::pair<std::string, std::string>> rows;
+  };
+  std::vector<Load> loads;
   storage::WriteBatch batch;
   bool sync = false;  // an ack of this turn promises fsync, or a new epoch begins
   struct Message {
@@ -61,8 +71,17 @@ struct Output {
     Reply reply;
   };
   std::vector<Answer> answers;
-  bool empty() const { return batch.empty() && messages.empty() && answers.empty(); }
+  // A message came from a node with a later configuration, which this node should fetch.
+  struct Newer {
+    NodeIndex from;
+    uint64_t epoch;
+  };
+  std::optional<Newer> newer_config;
+  bool empty() const { return batch.empty() && loads.empty() && messages.empty() && answers.empty(); }
 };
+
+// Gives the engine what the output has for it, in the order that it demands. What fails is final.
+Status write_to(storage::Engine& engine, const Output& output);
 
 // Numbers for /metrics and status; plain counters since start.
 struct StripeStats {
@@ -73,6 +92,7 @@ struct StripeStats {
   uint64_t quorum_read_mismatches = 0;
   uint64_t rejected_messages = 0;  // malformed, or with a time too far in the future
   uint64_t expired_objects = 0;
+  uint64_t loaded_rows = 0, loaded_bytes = 0;  // by snapshots of partitions that this node got
   uint64_t cache_hits = 0, cache_misses = 0, cache_bytes = 0;
   uint64_t keys = 0, log_entries = 0, pending_operations = 0, partitions = 0;
 };
@@ -86,6 +106,20 @@ struct PeerLag {
   int64_t seconds = 0;      // age of the peer's last announcement that this node covers wholly
 };
 
+// How far this node is with the moves of arcs that it takes part in.
+struct RingProgress {
+  struct Step {
+    PartitionId partition;
+    uint64_t since = 0;  // of the move's stage
+    bool done = false;   // what the stage asks of this node is done
+    friend bool operator==(const Step&, const Step&) = default;
+  };
+  uint64_t epoch = 0;  // of the configuration that the stripe works by
+  std::vector<Step> steps;
+  uint64_t leftovers = 0;                    // partitions that this node does not own any more, and still has
+  uint64_t bytes_done = 0, bytes_to_do = 0;  // of snapshots, about
+};
+
 // What a test may watch. Called at the moment of the event, before the turn's output is taken.
 class StripeObserver {
  public:
@@ -96,8 +130,8 @@ class StripeObserver {
 
 class Stripe {
  public:
-  // `config` and `engine` must outlive this. REQUIRES: finish(config) was ok.
-  Stripe(const ClusterConfig& config, StripeOptions options, storage::Engine& engine);
+  // `engine` must outlive this. REQUIRES: finish(*config) was ok, or it comes from the register.
+  Stripe(std::shared_ptr<const ClusterConfig> config, StripeOptions options, storage::Engine& engine);
   ~Stripe();
   Stripe(const Stripe&) = delete;
   Stripe& operator=(const Stripe&) = delete;
@@ -119,6 +153,9 @@ class Stripe {
   // next_deadline() is due. Calling it early does nothing.
   void on_tick(Now now);
   std::optional<Instant> next_deadline() const;
+  // The cluster has a later configuration; an older one than the present one is ignored. Pending operations go on under
+  // the new one: with its owners, or passed on to them.
+  void on_config(std::shared_ptr<const ClusterConfig> config, Now now);
   // The connection to `peer` broke (a hint: silence would tell the same later), or came up again.
   void on_peer_connection(NodeIndex peer, bool up, Now now);
 
@@ -132,6 +169,8 @@ class Stripe {
   // --- looking in
   const StripeStats& stats() const;
   std::vector<PeerLag> lag(Now now) const;
+  RingProgress ring_progress() const;
+  const ClusterConfig& config() const;
   // Whether enough replicas are reachable for the write level of every keyspace.
   bool ready() const;
   void set_observer(StripeObserver* observer);

@@ -6,6 +6,8 @@
 //   catch_up.cc     exact catch-up by the dot log
 //   exchange.cc     full exchange, where the log does not reach
 //   sweep.cc        removal of expired objects, truncation of the log
+//   ring_change.cc  what a configuration says about partitions; arcs that come, move and go
+//   load.cc         the snapshot with which a new owner begins
 #pragma once
 
 #include <deque>
@@ -31,6 +33,13 @@ struct Stripe::Impl {
     ReplyCallback callback;
     NodeIndex origin = kNoNode;
     uint64_t origin_id = 0;
+    uint8_t hops = 0;  // how often the request was passed on
+  };
+
+  // What a level asks for among the owners of a partition and, while it moves, for a write also among the others.
+  struct Needs {
+    Need owners;
+    std::optional<Need> others;
   };
 
   // An operation between its request and its answer.
@@ -40,11 +49,12 @@ struct Stripe::Impl {
     Request request;
     Partition* partition = nullptr;
     uint64_t hash = 0;  // of the key
-    Need need;
-    std::vector<uint32_t> acked;  // per region
+    Needs needs;
+    std::vector<uint32_t> acked, others_acked;  // per region
     std::vector<NodeIndex> answered;
     std::vector<NodeIndex> asked;
     Reply reply;                    // kWriting: given once the level is met
+    crdt::Actor actor;              // kWriting: of the write's dots
     crdt::DotSet::Interval seqs{};  // kWriting: of the write's dots, which are this node's in `partition`
     NodeIndex forwarded_to = kNoNode;
     // kReading: replicas that have what is missing here, and what they have
@@ -75,6 +85,7 @@ struct Stripe::Impl {
     uint64_t version = 0;          // of its announcements, up to which all is known here
     WallTime as_of{INT64_MIN};     // of the last announcement
     uint64_t acked_version = 0;    // of this node's announcements
+    uint64_t epoch = 0;            // of the configuration with which it made its last announcement
     std::vector<uint64_t> acks;    // to be sent with this turn
     std::set<uint64_t> forwarded;  // ids of requests that it passed on to here, the latest ones
     uint64_t forwarded_floor = 0;  // those up to here are forgotten
@@ -86,6 +97,10 @@ struct Stripe::Impl {
     NodeIndex from = kNoNode;
     Instant last_progress{};
     bool exchange = false;
+    bool raw = false;  // an exchange that loads the first snapshot (load.cc)
+    std::string last_row;
+    uint64_t bytes = 0, bytes_total = 0, keys = 0;
+    bool waits = false;  // for its share of load_bytes_per_second
     // full exchange only:
     uint64_t step = 0;
     bool begun = false;  // step 0 was answered
@@ -101,6 +116,7 @@ struct Stripe::Impl {
   struct Serving {
     uint64_t id = 0;
     uint64_t step = 0;
+    bool raw = false;
     std::string last_reply;
     std::unique_ptr<storage::Iterator> rows;
     Instant last_used{};
@@ -114,10 +130,11 @@ struct Stripe::Impl {
     std::vector<Partition*> parts;
   };
 
-  Impl(const ClusterConfig& config, StripeOptions options, storage::Engine& engine);
+  Impl(std::shared_ptr<const ClusterConfig> config, StripeOptions options, storage::Engine& engine);
 
   // --- stripe.cc
   Status recover(Now now);
+  Status read_partition_rows();
   uint64_t epoch_above(uint64_t epoch);
   void begin_event(Now now);
   Output take_output();
@@ -132,20 +149,42 @@ struct Stripe::Impl {
   void schedule(Instant at, uint64_t id);
   void send(NodeIndex to, std::string bytes);
   size_t region_of(NodeIndex node) const { return node_region_[node]; }
-  std::string node_name(NodeIndex n) const { return config_.nodes[n].name; }
+  std::string node_name(NodeIndex n) const { return config_->nodes[n].name; }
+
+  // --- ring_change.cc
+  void read_config();
+  void place(Partition& p);
+  Partition& create_partition(PartitionId id);
+  void on_config(std::shared_ptr<const ClusterConfig> config);
+  void reconsider_operations();
+  void resend(Pending& op, uint64_t id);
+  void let_go_of_leftovers();
+  void doom(Partition& p);
+  void bury_doomed();
+  bool is_in_use(const Partition& p) const;
+  bool covers_old_owners(const Partition& p) const;
+  void note_epoch(NodeIndex from, uint64_t epoch);
+  RingProgress ring_progress() const;
+
+  // --- load.cc
+  void start_loads();
+  void on_raw_rows(Partition& p, Repair& repair, const ExchangeReplyMessage& m);
+  void abort_load(const Repair& repair);
+  void request_waiting_loads();
 
   // --- coordinator.cc
   void request(Caller caller, Request request);
   void start(Caller caller, Request request, Partition& p, uint64_t hash);
   void execute(Caller caller, Request request, Partition& p, uint64_t hash);
-  void execute_write_now(Caller caller, Request request, Partition& p, StoredObject& object, const Need& need);
-  void publish(Partition& p, const crdt::Delta& delta, uint64_t ack_id, const Need& need, Pending* op);
+  void execute_write_now(Caller caller, Request request, Partition& p, StoredObject& object, const Needs& wanted);
+  void publish(Partition& p, const crdt::Delta& delta, uint64_t ack_id, const Needs& wanted, Pending* op);
   void forward(Caller caller, Request request, const std::vector<NodeIndex>& replicas);
-  void begin_read_phase(Caller caller, Request request, Partition& p, uint64_t hash, Need need);
+  bool begin_read_phase(Caller caller, Request request, Partition& p, uint64_t hash, Needs wanted);
   void ask_replicas(uint64_t id, Pending& op, bool everyone);
   void check_read_phase(uint64_t id);
   void end_read_phase(uint64_t id, Status status);
   void release_gate(const std::string& key, bool writer);
+  void pump_gate(const std::string& key);
   void answer(Caller& caller, Reply reply, bool at_once = false);
   void finish(uint64_t id, Reply reply);
   void on_gated_deadline(uint64_t id);
@@ -154,8 +193,10 @@ struct Stripe::Impl {
   void on_deadline(uint64_t id);
   void fail_operations_of(NodeIndex peer);
   bool needs_local(const Request& request) const;
-  Result<Need> need(const Request& request, const Partition& p, bool for_read);
-  bool reachable_enough(const Need& need, const Partition& p) const;
+  Result<Needs> needs_of(const Request& request, const Partition& p, bool for_read);
+  void count_answers(Pending& op) const;
+  bool is_met(const Pending& op) const;
+  bool reachable_enough(const Needs& wanted, const Partition& p) const;
   Status unreachable_error(const Level& level, const Partition& p) const;
   void on_read(NodeIndex from, const ReadMessage& m);
   void on_read_reply(NodeIndex from, ReadReplyMessage m);
@@ -164,11 +205,12 @@ struct Stripe::Impl {
   static std::string gate_key(const Request& request);
 
   // --- replication.cc
-  void replicate(Partition& p, std::string_view encoded, uint64_t ack_id, const Need& need, Pending* op);
+  void replicate(Partition& p, std::string_view encoded, uint64_t ack_id, const Needs& wanted, Pending* op);
   void on_write(NodeIndex from, const WriteMessage& m);
   void on_write_ack(NodeIndex from, const WriteAckMessage& m);
   void count_ack(uint64_t id, NodeIndex from);
   bool is_of_closed_life(const crdt::Delta& delta) const;
+  static bool wants_clock(const Partition& p, NodeIndex node);
   void announce(NodeIndex to);
   void on_announce(NodeIndex from, AnnounceMessage m);
   void count_announced(NodeIndex from, const AnnounceMessage& m);
@@ -211,7 +253,7 @@ struct Stripe::Impl {
   Status count_keys(Partition& p);
   Status forget_settled_resets(Partition& p, StoredObject& object);
 
-  const ClusterConfig& config_;
+  std::shared_ptr<const ClusterConfig> config_;
   StripeOptions options_;
   storage::Engine& engine_;
   ObjectStore store_;
@@ -260,6 +302,16 @@ struct Stripe::Impl {
   std::map<PartitionId, std::pair<crdt::DotSet, Instant>> gap_;
   std::map<std::pair<NodeIndex, PartitionId>, Serving> serving_;
   std::vector<std::pair<NodeIndex, ExchangeMessage>> deferred_;
+
+  std::set<PartitionId> loading_, leftovers_;
+  std::set<PartitionId> given_up_;  // partitions that this life held and dropped: their dots must not begin anew
+  std::vector<PartitionId> doomed_;
+  std::set<PartitionId> with_guests_;
+  // Partitions that are gone, and the number that the next record had then.
+  std::deque<std::pair<uint64_t, std::map<PartitionId, Partition>::node_type>> graveyard_;
+  std::shared_ptr<const ClusterConfig> deferred_config_;
+  int64_t load_budget_ = 0;  // bytes that loads may still ask for, see StripeOptions
+  std::optional<Instant> load_budget_at_;
 
   Instant next_announce_{}, next_housekeeping_{}, next_sweep_{};
   Instant next_rows_{INT64_MAX};  // when rows of unlogged partitions are due

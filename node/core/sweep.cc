@@ -25,6 +25,7 @@ void Stripe::Impl::sweep() {
   for (; it != partitions_.end() && rows < kRowsPerSlice; ++it, sweep_hash_ = 0) {
     Partition& p = it->second;
     sweep_partition_ = p.id;
+    if (p.loading) continue;
     WallTime known = planted(Bug::kExpiryByLocalDelete) ? wall_ : covered_through(p);
     bool finished = true;
     std::vector<std::pair<uint64_t, std::string>> keys;
@@ -44,13 +45,13 @@ void Stripe::Impl::sweep() {
       if (!object.ok()) continue;
       if (!forget_settled_resets(p, **object).ok()) continue;
       auto at = (*object)->expires_at();
-      if (p.replicas.front() != options_.self || !at) continue;
+      if (p.owners.front() != options_.self || !at) continue;
       if (*at + limits::kExpiryGraceMs > known.ms || *at + limits::kExpiryGraceMs > wall_.ms) continue;
       Mutation mutation(store_, p, **object, actor_, hlc_.tick(wall_), p.replicated() || observer_ != nullptr);
       Status cleared = mutation.clear("");
       crdt::Delta delta = mutation.take();
       if (!delta.changes.empty())
-        publish(p, delta, 0, Need{1, std::vector<uint32_t>(config_.regions.size(), 0)}, nullptr);
+        publish(p, delta, 0, {Need{1, std::vector<uint32_t>(config_->regions.size(), 0)}, {}}, nullptr);
       if (cleared.ok()) ++stats_.expired_objects;
     }
     if (!finished) {
@@ -125,6 +126,9 @@ void Stripe::Impl::truncate_log() {
     out_.batch.erase(record_row(oldest.number));
     turn_dirty_ = true;
     records_.pop_front();
+    while (!graveyard_.empty() && (records_.empty() || records_.front().number >= graveyard_.front().first)) {
+      graveyard_.pop_front();
+    }
   }
 }
 

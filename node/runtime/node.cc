@@ -84,7 +84,8 @@ Status Node::open_stripes(const NodeOptions& options) {
   const uint64_t seed = random64();
   const std::string boot_id = kernel_boot_id();
   const size_t objects = std::min(limits::kCacheBytes, options.cache_bytes / context_.config.stripes);
-  const auto make = [this, rocks, seed, boot_id, objects](
+  const auto config = std::make_shared<const ClusterConfig>(context_.config);
+  const auto make = [this, config, rocks, seed, boot_id, objects](
                         uint32_t stripe, StripeDriver::Send send) -> Result<std::unique_ptr<StripeDriver>> {
     auto engine = storage::RocksEngine::open(context_.data_dir + "/stripe-" + std::to_string(stripe), rocks);
     if (!engine.ok()) return engine.status();
@@ -94,7 +95,7 @@ Status Node::open_stripes(const NodeOptions& options) {
     stripe_options.seed = seed + stripe;
     stripe_options.boot_id = boot_id;
     stripe_options.cache_bytes = objects;
-    return std::make_unique<StripeDriver>(context_.config, std::move(stripe_options), std::move(engine).value(),
+    return std::make_unique<StripeDriver>(config, std::move(stripe_options), std::move(engine).value(),
                                           std::move(send));
   };
   std::vector<std::future<Status>> started;

@@ -8,17 +8,17 @@
 
 namespace cartwheel::node {
 
-StripeDriver::StripeDriver(const ClusterConfig& config, StripeOptions options, std::unique_ptr<storage::Engine> engine,
-                           Send send)
+StripeDriver::StripeDriver(std::shared_ptr<const ClusterConfig> config, StripeOptions options,
+                           std::unique_ptr<storage::Engine> engine, Send send)
     : number_(options.stripe),
       engine_(std::move(engine)),
-      stripe_(config, std::move(options), *engine_),
+      stripe_(std::move(config), std::move(options), *engine_),
       send_(std::move(send)) {}
 
 Status StripeDriver::start(Now now) {
   RETURN_IF_ERROR(stripe_.start(now));
   Output output = stripe_.take_output();
-  if (!output.batch.empty()) RETURN_IF_ERROR(engine_->write(output.batch));
+  RETURN_IF_ERROR(write_to(*engine_, output));
   RETURN_IF_ERROR(engine_->sync());
   deliver(output);
   return {};
@@ -26,11 +26,12 @@ Status StripeDriver::start(Now now) {
 
 void StripeDriver::end_turn() {
   Output output = stripe_.take_output();
-  write(output.batch);
+  write(output);
   if (output.sync) ticket_ = syncer_->request(slot_);
   if (output.sync || !parked_.empty()) {
     if (!output.messages.empty() || !output.answers.empty()) {
       output.batch.clear();
+      output.loads.clear();
       parked_.push_back({ticket_, std::move(output)});
     }
     return;
@@ -51,7 +52,7 @@ void StripeDriver::release_synced() {
 Status StripeDriver::stop(Now now) {
   stripe_.stop(now);
   Output output = stripe_.take_output();
-  if (!output.batch.empty()) RETURN_IF_ERROR(engine_->write(output.batch));
+  RETURN_IF_ERROR(write_to(*engine_, output));
   RETURN_IF_ERROR(engine_->sync());
   while (!parked_.empty()) {
     Output earlier = std::move(parked_.front().output);
@@ -62,15 +63,15 @@ Status StripeDriver::stop(Now now) {
   return {};
 }
 
-void StripeDriver::write(const storage::WriteBatch& batch) {
-  if (batch.empty()) return;
+void StripeDriver::write(const Output& output) {
+  if (output.batch.empty() && output.loads.empty()) return;
   const uint64_t begin = uv_hrtime();
-  const Status status = engine_->write(batch);
+  const Status status = write_to(*engine_, output);
   if (!status.ok()) {
     logs::fatal("the disk cannot be written", {{"stripe", std::to_string(number_)}, {"reason", status.to_string()}});
   }
   ++counters_.batches;
-  counters_.batch_bytes += batch.bytes();
+  counters_.batch_bytes += output.batch.bytes();
   counters_.write_latency.add((uv_hrtime() - begin) / 1000);
 }
 

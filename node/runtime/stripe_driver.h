@@ -25,8 +25,9 @@ class StripeDriver {
   };
   using Send = std::function<void(uint32_t stripe, Output::Message message)>;
 
-  // `config` must outlive this. `send` is called for each message that is due.
-  StripeDriver(const ClusterConfig& config, StripeOptions options, std::unique_ptr<storage::Engine> engine, Send send);
+  // `send` is called for each message that is due.
+  StripeDriver(std::shared_ptr<const ClusterConfig> config, StripeOptions options,
+               std::unique_ptr<storage::Engine> engine, Send send);
 
   // Recovers, and writes and syncs what begins this life.
   Status start(Now now);
@@ -51,7 +52,7 @@ class StripeDriver {
     uint64_t ticket;
     Output output;
   };
-  void write(const storage::WriteBatch& batch);
+  void write(const Output& output);
   void deliver(Output& output);
 
   uint32_t number_;

@@ -6,6 +6,7 @@
 #include <rocksdb/db.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/options.h>
+#include <rocksdb/sst_file_writer.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
 #include <rocksdb/write_buffer_manager.h>
@@ -16,6 +17,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <mutex>
 #include <system_error>
 #include <utility>
@@ -37,6 +39,9 @@ constexpr size_t kErasedRangesMax = 16;
 constexpr uint64_t kSkippedRowsMax = 128;
 // The batch buffer is kept between writes, unless a huge batch grew it beyond this.
 constexpr size_t kBatchBufferBytesMax = 4 << 20;
+// A table file costs some ten milliseconds, however small it is; so many bytes of rows cost less in a batch.
+constexpr size_t kLoadInBatchBytes = 512 << 10;
+constexpr char kLoadPrefix[] = "load-";
 
 rocksdb::Slice slice(std::string_view s) {
   return {s.data(), s.size()};
@@ -159,6 +164,20 @@ struct RocksEngine::Impl {
   std::shared_ptr<RocksMemory> memory;
   std::unique_ptr<rocksdb::DB> db;
   rocksdb::WriteBatch scratch;  // kept for its memory
+  std::string directory;
+  rocksdb::Options options;
+
+  struct Load {
+    WriteBatch rows;                                 // while they are few
+    std::unique_ptr<rocksdb::SstFileWriter> writer;  // once they are many
+    std::string path;
+    ~Load() {
+      std::error_code ignored;
+      if (!path.empty()) std::filesystem::remove(path, ignored);
+    }
+  };
+  std::map<uint64_t, Load> loads;
+  Status spill(uint64_t id, Load& load);
 
   // The first failure, for good. `failed` and `unreadable` are set after `failure` and never cleared.
   std::mutex failure_mutex;
@@ -246,6 +265,13 @@ Result<std::unique_ptr<RocksEngine>> RocksEngine::open(const std::string& direct
   set_table_options(impl->memory->impl_->cache, &options);
   set_process_options(&options);
 
+  // What a process that died left of its loads.
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
+    if (entry.path().filename().string().starts_with(kLoadPrefix)) std::filesystem::remove(entry.path(), error);
+  }
+  impl->directory = directory;
+  impl->options = options;
   rocksdb::DB* db = nullptr;
   const rocksdb::Status opened = rocksdb::DB::Open(options, directory, &db);
   impl->db.reset(db);
@@ -289,6 +315,64 @@ Status RocksEngine::sync() {
   const rocksdb::Status status = impl_->db->SyncWAL();
   if (status.ok()) return {};
   return impl_->fail(translate("sync", status), /*reads_too=*/false);
+}
+
+// The rows so far go to a table file, and those that come go there, too.
+Status RocksEngine::Impl::spill(uint64_t id, Load& load) {
+  load.path = directory + "/" + kLoadPrefix + std::to_string(id) + ".sst";
+  load.writer = std::make_unique<rocksdb::SstFileWriter>(rocksdb::EnvOptions(), options);
+  rocksdb::Status status = load.writer->Open(load.path);
+  for (const WriteBatch::Change& row : load.rows.changes()) {
+    if (status.ok()) status = load.writer->Put(row.key, row.value);
+  }
+  load.rows.clear();
+  return translate("load", status);
+}
+
+Status RocksEngine::add_to_load(uint64_t id, const Rows& rows) {
+  if (impl_->failed) return impl_->first_failure();
+  Impl::Load& load = impl_->loads[id];
+  rocksdb::Status status;
+  for (const auto& [key, value] : rows) {
+    if (load.writer) {
+      if (status.ok()) status = load.writer->Put(key, value);
+    } else {
+      load.rows.put(key, value);
+    }
+  }
+  Status failed = translate("load", status);
+  if (failed.ok() && !load.writer && load.rows.bytes() > kLoadInBatchBytes) failed = impl_->spill(id, load);
+  return failed.ok() ? failed : impl_->fail(std::move(failed), /*reads_too=*/false);
+}
+
+Status RocksEngine::commit_load(uint64_t id) {
+  if (impl_->failed) return impl_->first_failure();
+  auto found = impl_->loads.find(id);
+  if (found == impl_->loads.end()) return {};
+  auto node = impl_->loads.extract(found);
+  Impl::Load& load = node.mapped();
+  if (!load.writer) return write(load.rows);
+  // The file becomes durable at once; what the log says about this range before it must not be lost behind it.
+  RETURN_IF_ERROR(sync());
+  rocksdb::IngestExternalFileOptions how;
+  how.move_files = true;
+  rocksdb::Status status = load.writer->Finish();
+  if (status.ok()) status = impl_->db->IngestExternalFile({load.path}, how);
+  return status.ok() ? Status() : impl_->fail(translate("load", status), /*reads_too=*/true);
+}
+
+void RocksEngine::abort_load(uint64_t id) {
+  impl_->loads.erase(id);
+}
+
+uint64_t RocksEngine::approximate_bytes(std::string_view begin, std::string_view end) const {
+  rocksdb::SizeApproximationOptions what;
+  what.include_memtables = true;
+  what.include_files = true;
+  rocksdb::Range range(slice(begin), slice(end));
+  uint64_t bytes = 0;
+  impl_->db->GetApproximateSizes(what, impl_->db->DefaultColumnFamily(), &range, 1, &bytes);
+  return bytes;
 }
 
 Status RocksEngine::flush() {

@@ -26,7 +26,7 @@ class StripeBackend : public resp::Backend {
       config_.keyspaces.push_back(keyspace);
     }
     CHECK(finish(config_).ok());
-    stripe_ = std::make_unique<Stripe>(config_, StripeOptions{}, engine_);
+    stripe_ = std::make_unique<Stripe>(std::make_shared<const ClusterConfig>(config_), StripeOptions{}, engine_);
     CHECK(stripe_->start(now_).ok());
     end_turn();
   }

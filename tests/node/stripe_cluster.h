@@ -61,7 +61,7 @@ class StripeCluster {
     }
   }
   void boot(NodeIndex n) {
-    stripes_[n] = std::make_unique<Stripe>(config_, options_[n], *engines_[n]);
+    stripes_[n] = std::make_unique<Stripe>(std::make_shared<const ClusterConfig>(config_), options_[n], *engines_[n]);
     CHECK(stripes_[n]->start(now_).ok());
     settle(n);
   }
@@ -103,7 +103,7 @@ class StripeCluster {
   // Ends the turn of node n.
   void settle(NodeIndex n) {
     Output output = stripes_[n]->take_output();
-    CHECK(engines_[n]->write(output.batch).ok());
+    CHECK(write_to(*engines_[n], output).ok());
     if (output.sync) CHECK(engines_[n]->sync().ok());
     for (auto& m : output.messages) {
       if (!cuts_.contains({n, m.to})) network_.push_back({n, std::move(m)});

@@ -10,9 +10,7 @@ namespace cartwheel::sim {
 using node::NodeIndex;
 
 SimNetwork::SimNetwork(EventQueue& queue, Rng rng, std::vector<size_t> region_of, int64_t wide_us, Deliver deliver)
-    : queue_(queue), rng_(rng), region_of_(std::move(region_of)), wide_us_(wide_us), deliver_(std::move(deliver)) {
-  links_.resize(region_of_.size() * region_of_.size());
-}
+    : queue_(queue), rng_(rng), region_of_(std::move(region_of)), wide_us_(wide_us), deliver_(std::move(deliver)) {}
 
 void SimNetwork::send(NodeIndex from, NodeIndex to, uint32_t stripe, std::string bytes, uint64_t connection) {
   CHECK(from < region_of_.size() && to < region_of_.size() && from != to);
@@ -51,7 +49,8 @@ void SimNetwork::mend(NodeIndex from, NodeIndex to) {
 }
 
 bool SimNetwork::is_cut(NodeIndex from, NodeIndex to) const {
-  return link(from, to).cuts > 0;
+  auto way = links_.find({from, to});
+  return way != links_.end() && way->second.cuts > 0;
 }
 
 void SimNetwork::clog(NodeIndex from, NodeIndex to, int64_t until_us) {
@@ -61,7 +60,7 @@ void SimNetwork::clog(NodeIndex from, NodeIndex to, int64_t until_us) {
 
 void SimNetwork::heal() {
   quality_ = {};
-  for (Link& way : links_) {
+  for (auto& [ends, way] : links_) {
     way.cuts = 0;
     way.clogged_until = 0;
   }

@@ -30,6 +30,9 @@ class SimNetwork {
   // `region_of` gives each node's region. `wide_us` is the one-way delay between two regions.
   SimNetwork(EventQueue& queue, Rng rng, std::vector<size_t> region_of, int64_t wide_us, Deliver deliver);
 
+  // One more node, of `region`, with links to all others.
+  void add_node(size_t region) { region_of_.push_back(region); }
+
   // `connection` is handed to the receiver, for it to tell whether it is still the one that was meant.
   void send(node::NodeIndex from, node::NodeIndex to, uint32_t stripe, std::string bytes, uint64_t connection);
 
@@ -52,8 +55,7 @@ class SimNetwork {
     int64_t clogged_until = 0;
     std::map<uint32_t, int64_t> last_arrival;  // per stripe: a link keeps the order unless it reorders
   };
-  Link& link(node::NodeIndex from, node::NodeIndex to) { return links_[from * region_of_.size() + to]; }
-  const Link& link(node::NodeIndex from, node::NodeIndex to) const { return links_[from * region_of_.size() + to]; }
+  Link& link(node::NodeIndex from, node::NodeIndex to) { return links_[{from, to}]; }
   void carry(node::NodeIndex from, node::NodeIndex to, uint32_t stripe, std::string bytes, uint64_t connection);
 
   EventQueue& queue_;
@@ -62,7 +64,7 @@ class SimNetwork {
   int64_t wide_us_;
   Deliver deliver_;
   NetworkQuality quality_;
-  std::vector<Link> links_;
+  std::map<std::pair<node::NodeIndex, node::NodeIndex>, Link> links_;  // that were ever used
   uint64_t sent_ = 0, lost_ = 0;
 };
 

@@ -47,7 +47,7 @@ void SimStripe::start(const std::string& boot_id) {
   releases_.clear();
   turn_events_.clear();
   engine_->restart();
-  stripe_ = std::make_unique<node::Stripe>(config_, options_, *engine_);
+  stripe_ = std::make_unique<node::Stripe>(std::make_shared<const node::ClusterConfig>(config_), options_, *engine_);
   stripe_->set_observer(this);
   Status status = stripe_->start(clock_.at(queue_.now()));
   if (!status.ok()) {
