@@ -127,6 +127,8 @@ Status Stripe::Impl::recover(Now now) {
   // The mark of a clean stop tells how far the log went: coming back short of it is a loss too.
   if (!fresh && identity_.clean && identity_.next_record > next_record_ && !records_.empty()) may_have_lost = true;
   next_record_ = std::max(next_record_, identity_.next_record);
+  // All records may be gone while the rows tell of them; a number below a row's would be taken for contained in it.
+  for (const auto& [id, p] : partitions_) next_record_ = std::max(next_record_, p.row_record);
   uint64_t epoch = (static_cast<uint64_t>(std::max<int64_t>(now.wall.ms, 0)) << 16) | (rng_.next() & 0xffff);
   if (planted(Bug::kReuseDot) && !fresh) {
     actor_ = {node_id(config_, options_.self), identity_.epoch};
