@@ -347,7 +347,7 @@ TEST(Scenario, ANodeWhoseLogIsAllGoneForgetsNoDotOfItsNextLife) {
 
 // Seeds that failed once. What each found is in the history of node/core.
 TEST(Seeds, ThatFailedOncePass) {
-  for (uint64_t seed : {12, 38, 41, 51, 52, 70, 125, 227, 546, 1473, 1759, 7002464, 41003007}) {
+  for (uint64_t seed : {12, 38, 41, 51, 52, 70, 125, 227, 546, 1473, 1759, 7002464, 41003007, 42000397}) {
     SeedResult result = run_seed(seed);
     EXPECT_FALSE(result.failure) << "seed " << seed << ": " << *result.failure << "\nreplay: cartwheel_sim --seed "
                                  << seed;
