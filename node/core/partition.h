@@ -18,7 +18,7 @@ struct Partition {
   std::vector<NodeIndex> replicas;  // of all regions, this node included
 
   crdt::Causal causal;
-  crdt::DotSet skip;      // see PartitionRow
+  crdt::DotSet skip;      // dots that come with the full exchange that is being joined: not taken from deltas meanwhile
   uint64_t next_seq = 1;  // of this life's actor
   uint64_t keys = 0;
   DotIndex log;

@@ -90,7 +90,6 @@ Status Stripe::Impl::recover(Now now) {
     auto decoded = PartitionRow::decode(bytes);
     if (!decoded.ok()) return decoded.status();
     p.causal = std::move(decoded->causal);
-    p.skip = std::move(decoded->skip);
     p.keys = decoded->keys;
     p.row_record = decoded->record;
   }
@@ -141,6 +140,7 @@ Status Stripe::Impl::recover(Now now) {
     p.recovering = may_have_lost && p.replicated();
     if (!p.replicated() && !identity_.clean && !fresh) RETURN_IF_ERROR(count_keys(p));
   }
+  RETURN_IF_ERROR(recover_exchanges());
   next_id_ = std::max(epoch, actor_.epoch);
   identity_ = {config_.name, config_.nodes[options_.self].name, actor_.epoch, false, options_.boot_id, next_record_};
   out_.batch.put(identity_row(), identity_.encode());
@@ -166,6 +166,8 @@ Partition* Stripe::Impl::find(PartitionId id) {
 void Stripe::Impl::begin_event(Now now) {
   now_ = now;
   wall_ = hlc_.wall(now.wall);
+  if (turn_dirty_) return;
+  if (joins_ > 0 && next_join_ <= now_.instant) join_step();
   if (!turn_dirty_ && !deferred_.empty()) serve_deferred();
 }
 
@@ -276,7 +278,7 @@ Output Stripe::Impl::take_output() {
     for (Partition* p : dirty_rows_) {
       p->row_dirty = false;
       p->row_record = next_record_;
-      out_.batch.put(partition_row(p->id), PartitionRow{next_record_, p->keys, p->causal, p->skip}.encode());
+      out_.batch.put(partition_row(p->id), PartitionRow{next_record_, p->keys, p->causal}.encode());
     }
     dirty_rows_.clear();
   }
@@ -380,6 +382,7 @@ std::optional<Instant> Stripe::next_deadline() const {
   const Impl& s = *impl_;
   if (!s.deferred_.empty()) return s.now_.instant;
   Instant next = std::min(s.next_announce_, s.next_sweep_);
+  if (s.joins_ > 0) next = std::min(next, std::max(s.next_join_, s.now_.instant));
   // Housekeeping has something to do only while others exist.
   if (s.peers_.size() > 1)
     next = std::min(next, s.next_housekeeping_);
