@@ -8,6 +8,7 @@
 
 #include "base/hash.h"
 #include "base/limits.h"
+#include "crdt/path.h"
 #include "tests/sim/checkers.h"
 #include "tests/sim/run_seed.h"
 #include "tests/sim/sim_world.h"
@@ -394,9 +395,35 @@ TEST(Scenario, AnExchangeThatBreaksOffLeavesNoTrace) {
   EXPECT_EQ(check_acknowledged(world).value_or("nothing"), "nothing");
 }
 
+// Seed 41009178: what a removal did not see, because a write that was to be lost had superseded it, is not the
+// removal's.
+TEST(Scenario, WhatALostWriteOfASingleCopyRemovedIsThereAgain) {
+  SimWorld world(make_config({{"ap", 3}, {"eu", 1}}, 1, 1, {{{3, 1}}}), quick(19));
+  world.start_all();
+  world.run_for(Duration::seconds(1));
+  Operation session = expiring(op(Verb::kSet, "session", {"v1"}), {world.wall().ms + 3'600'000});
+  EXPECT_EQ(world.call(3, 0, session).outcome, Outcome::kOk);
+  world.run_for(Duration::seconds(1));
+  world.cut_regions("ap", "eu");
+  EXPECT_EQ(world.call(3, 0, op(Verb::kSet, "session", {"v2"})).outcome, Outcome::kOk);  // takes the expiry off
+  world.mend_regions("ap", "eu");
+  EXPECT_EQ(world.call(3, 0, op(Verb::kDelete, "session")).reply.value.integer, 1);
+  world.run_for(Duration::millis(60));  // the removal has arrived, and catch-up has not begun
+  world.wipe(3);
+  world.heal();
+  ASSERT_TRUE(world.run_until([&] { return world.converged(); }, Duration::seconds(30)));
+  auto left = world.stripe_of(0, world.partition_of(0, "session")).stripe().inspect(0, "session");
+  ASSERT_TRUE(left.ok());
+  EXPECT_NE(left->find(crdt::path_step(crdt::Tag::kExpiry)), nullptr);
+  for (auto check : {check_oracle, check_acknowledged, check_removed}) {
+    EXPECT_EQ(check(world).value_or("nothing"), "nothing");
+  }
+}
+
 // Seeds that failed once. What each found is in the history of node/core.
 TEST(Seeds, ThatFailedOncePass) {
-  for (uint64_t seed : {12, 38, 41, 51, 52, 70, 125, 227, 546, 1473, 1759, 7002464, 9000777, 41003007, 42000397}) {
+  for (uint64_t seed :
+       {12, 38, 41, 51, 52, 70, 125, 227, 546, 1473, 1759, 7002464, 9000777, 41003007, 41009178, 42000397}) {
     SeedResult result = run_seed(seed);
     EXPECT_FALSE(result.failure) << "seed " << seed << ": " << *result.failure << "\nreplay: cartwheel_sim --seed "
                                  << seed;
