@@ -12,12 +12,11 @@ constexpr Duration kNoProgress = Duration::millis(1500);  // a repair whose sour
 // Asks for dots that others have announced and that have not come by themselves.
 void Stripe::Impl::repair_gaps() {
   for (auto it = repairs_.begin(); it != repairs_.end();) {
-    if (now_.instant - it->second.last_progress > kNoProgress || !peers_[it->second.from].reachable) {
-      abort_load(it->second);
-      it = repairs_.erase(it);
-    } else {
-      ++it;
-    }
+    auto next = std::next(it);
+    const Repair& repair = it->second;
+    bool waits = !repair.joining;  // what has come whole is joined whatever becomes of its source
+    if (waits && (now_.instant - repair.last_progress > kNoProgress || !peers_[repair.from].reachable)) end_repair(it);
+    it = next;
   }
   std::vector<PartitionId> ids(gaps_.begin(), gaps_.end());
   for (PartitionId id : ids) {
@@ -34,6 +33,19 @@ void Stripe::Impl::repair_gaps() {
     NodeIndex from = choose_source(p);
     if (from != kNoNode) start_catch_up(p, from);
   }
+}
+
+// Ends a repair, whether it brought what it was begun for or not.
+void Stripe::Impl::end_repair(std::map<PartitionId, Repair>::iterator repair) {
+  if (repair->second.raw) {
+    out_.loads.push_back({Output::Load::Step::kAbort, repair->second.id, {}});
+  } else if (repair->second.exchange && (repair->second.joining || repair->second.step > 0)) {
+    std::string prefix = stage_prefix(repair->first);
+    out_.batch.erase_range(prefix, prefix_end(prefix));
+    turn_dirty_ = true;
+  }
+  joins_ -= repair->second.joining;
+  repairs_.erase(repair);
 }
 
 // A reachable replica that has something missing here, of the own region if there is one.
@@ -56,7 +68,6 @@ NodeIndex Stripe::Impl::choose_source(const Partition& p) const {
 
 void Stripe::Impl::start_catch_up(Partition& p, NodeIndex from) {
   if (repairs_.contains(p.id) || repairs_.size() >= limits::kRepairs) return;
-  if (!p.skip.empty()) return start_exchange(p, from);  // an exchange was broken off: only another one completes it
   ++stats_.catch_ups;
   Repair& repair = repairs_[p.id];
   repair.from = from;

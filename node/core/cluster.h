@@ -109,7 +109,7 @@ struct RingChange {
   Kind kind = Kind::kRebalance;
   NodeIndex node = kNoNode, other = kNoNode;
   uint16_t keyspace = 0;
-  std::map<std::string, uint32_t> replicas;
+  std::map<std::string, uint32_t> replicas = {};
   uint32_t arcs = 0;     // that it moves in all, once it runs
   bool planned = false;  // it runs: its moves are in the assignments
   friend bool operator==(const RingChange&, const RingChange&) = default;

@@ -249,7 +249,11 @@ std::string encode_config(const ClusterConfig& config) {
 }
 
 Result<ClusterConfig> decode_config(std::string_view bytes) {
-  return ConfigReader(bytes).read();
+  auto config = ConfigReader(bytes).read();
+  if (config.ok() && encode_config(*config) != bytes) {
+    return Status::Corruption("a cluster configuration is not encoded as it should be");
+  }
+  return config;
 }
 
 }  // namespace cartwheel::node

@@ -25,8 +25,8 @@ namespace cartwheel::node {
 
 std::string encode_config(const ClusterConfig& config);
 
-// kCorruption unless `bytes` is what encode_config() made of a configuration that holds together: every position is that
-// of a node, a keyspace or an arc that there is, every region has a name in `regions`.
+// kCorruption unless `bytes` is what encode_config() made of a configuration that holds together: every position is
+// that of a node, a keyspace or an arc that there is, every region has a name in `regions`.
 Result<ClusterConfig> decode_config(std::string_view bytes);
 
 }  // namespace cartwheel::node

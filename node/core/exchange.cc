@@ -1,18 +1,24 @@
-// Full exchange: the other replica streams all leaves of the partition from one snapshot; this one joins them, also its
-// own leaves that the other does not have, and then unites the clocks. In the course of it
-//   - leaves here may run ahead of the clock, which is harmless (what a leaf shows counts as observed);
-//   - dots of the snapshot's clock are not taken from deltas ("skip"): they come with the stream, and a delta that was
+// Full exchange: the other replica streams all leaves of the partition from one snapshot. What comes is staged in rows
+// of its own, and nothing here changes, until it is all here: a stream may break off and never go on, when its source
+// loses what it sent. Half of it could not be told from the effects of writes that nobody has, and a clock cannot say
+// "seen, but only in keys below this one". Then the leaves are joined, a stage in each turn, also those here that the
+// other side does not have, and at last the clocks unite. Nothing can break that off: it needs this disk alone, and a
+// new life begins it anew. In the course of it
+//   - leaves here run ahead of the clock, which is harmless (what a leaf shows counts as observed), but this replica
+//     serves no exchange;
+//   - dots of the snapshot's clock are not taken from deltas ("skip"): they come with the stages, and a delta that was
 //     superseded by something that already came would bring a dead write back;
-//   - if the stream breaks off, skip stays (it is persisted) and only another full exchange completes it. Dots that
-//   such
-//     a broken stream has left in leaves and that neither side has in its clock are adopted at the end ("orphans"):
-//     their writer's copy was lost, and otherwise nobody would ever learn of them.
+//   - what the snapshot knew to be dead is known here from the first stage on, for deltas that come meanwhile.
 
 #include <algorithm>
 
 #include "node/core/stripe_impl.h"
 
 namespace cartwheel::node {
+
+namespace {
+constexpr Duration kJoinRetry = Duration::millis(100);
+}  // namespace
 
 void Stripe::Impl::start_exchange(Partition& p, NodeIndex from) {
   if (repairs_.contains(p.id) || repairs_.size() >= limits::kRepairs) return;
@@ -49,6 +55,12 @@ void Stripe::Impl::serve_deferred() {
   for (auto& [from, m] : requests) {
     Partition* p = find(m.partition);
     if (p == nullptr) continue;
+    auto repair = repairs_.find(m.partition);
+    if (repair != repairs_.end() && repair->second.joining) {  // leaves ahead of the clock: it may ask again
+      serving_.erase({from, m.partition});
+      serve_step(from, m);
+      continue;
+    }
     Serving& serving = serving_[{from, m.partition}];
     if (serving.id != m.id) {  // not a repeated request
       serving = Serving();
@@ -132,41 +144,108 @@ void Stripe::Impl::on_exchange_reply(NodeIndex from, const ExchangeReplyMessage&
   auto it = repairs_.find(m.partition);
   Partition* p = find(m.partition);
   if (p == nullptr || it == repairs_.end() || it->second.id != m.id || it->second.from != from ||
-      !it->second.exchange || it->second.step != m.step) {
+      !it->second.exchange || it->second.joining || it->second.step != m.step) {
     return;
   }
   Repair& repair = it->second;
-  if (m.outcome == ExchangeReplyMessage::Outcome::kLost) {
-    abort_load(repair);
-    repairs_.erase(it);
-    return;  // the gap is still there: the next round begins anew
-  }
+  if (m.outcome == ExchangeReplyMessage::Outcome::kLost) return end_repair(it);  // the next round begins anew
   if (repair.raw) return on_raw_rows(*p, repair, m);
+  if (!validate_rows(*p, m).ok()) {
+    ++stats_.rejected_messages;
+    return end_repair(it);
+  }
+  turn_dirty_ = true;
+  out_.batch.put(stage_row(p->id, m.step), m.encode());
+  ++repair.step;
+  if (m.outcome == ExchangeReplyMessage::Outcome::kMore) return request_step(*p, repair);
+  repair.joining = true;
+  repair.step = 0;
+  ++joins_;
+}
+
+Status Stripe::Impl::validate_rows(const Partition& p, const ExchangeReplyMessage& m) const {
   if (m.step == 0) {
     Decoder in(m.causal);
-    repair.snapshot = crdt::Causal::decode(in);
-    if (!in.done()) {
-      ++stats_.rejected_messages;
-      repairs_.erase(it);
-      return;
+    crdt::Causal::decode(in);
+    if (!in.done()) return Status::Corruption("the knowledge of an exchange does not decode");
+  }
+  for (const ExchangeReplyMessage::Row& row : m.rows) {
+    Decoder in(row.leaf);
+    crdt::Leaf::decode(in);
+    if (!in.done() || !crdt::valid_leaf_path(row.path) || row.key.size() > limits::kKeyBytes) {
+      return Status::Corruption("a leaf of an exchange does not decode");
     }
-    p->skip.merge(repair.snapshot.clock.minus(p->causal.clock));
-    write_row(*p);
+    if (arc_of_hash(hash64(row.key), config_->partitions) != p.id.arc) {
+      return Status::Corruption("a key of another partition");
+    }
   }
-  Status status = join_rows(*p, repair, m);
-  if (status.ok() && m.outcome == ExchangeReplyMessage::Outcome::kDone) status = finish_exchange(*p, repair);
-  if (!status.ok()) {
-    ++stats_.rejected_messages;
-    repairs_.erase(m.partition);
+  return Status::Ok();
+}
+
+// --- joining what has come -------------------------------------------------------------------------------------------
+
+// A life begins: what came whole is joined, from the first stage on; what did not is dropped.
+Status Stripe::Impl::recover_exchanges() {
+  std::map<PartitionId, bool> whole;
+  auto rows = engine_.scan("x", "y");
+  for (; rows->valid(); rows->next()) {
+    auto m = ExchangeReplyMessage::decode(rows->value());
+    if (!m.ok()) return Status::Corruption("a stage of a full exchange does not decode");
+    whole[m->partition] = m->outcome == ExchangeReplyMessage::Outcome::kDone;
+  }
+  RETURN_IF_ERROR(rows->status());
+  for (const auto& [id, is_whole] : whole) {
+    if (is_whole && find(id) != nullptr) {
+      Repair& repair = repairs_[id];
+      repair.exchange = repair.joining = true;
+      ++joins_;
+    } else {
+      out_.batch.erase_range(stage_prefix(id), prefix_end(stage_prefix(id)));
+    }
+  }
+  return Status::Ok();
+}
+
+// Joins the next stage of one exchange. Only at the beginning of a turn: the last stage must have been written.
+void Stripe::Impl::join_step() {
+  auto it = std::find_if(repairs_.begin(), repairs_.end(), [](const auto& entry) { return entry.second.joining; });
+  Partition& p = partitions_.at(it->first);
+  bool done = false;
+  Repair& repair = it->second;
+  if (!join_stage(p, repair, &done).ok()) {  // the engine could not be read; what was joined is joined again
+    repair.step = 0;
+    repair.has_key = false;
+    repair.paths.clear();
+    next_join_ = now_.instant + kJoinRetry;
     return;
   }
-  if (m.outcome == ExchangeReplyMessage::Outcome::kDone) {
-    repairs_.erase(m.partition);
-    clock_advanced(*p);
-    return;
+  if (!done) return;
+  end_repair(it);
+  clock_advanced(p);
+}
+
+Status Stripe::Impl::join_stage(Partition& p, Repair& repair, bool* done) {
+  std::string bytes;
+  auto found = engine_.get(stage_row(p.id, repair.step), &bytes);
+  if (!found.ok()) return found.status();
+  auto m = *found ? ExchangeReplyMessage::decode(bytes) : Status::Corruption("a stage is missing");
+  if (!m.ok()) return m.status();
+  turn_dirty_ = true;
+  if (m->step == 0) {
+    Decoder in(m->causal);
+    repair.snapshot = crdt::Causal::decode(in);
+    p.skip = repair.snapshot.clock.minus(p.causal.clock);
+    crdt::Causal dead;
+    dead.voids = repair.snapshot.voids;
+    dead.pending = repair.snapshot.pending;
+    p.causal.unite(dead);
+    write_row(p);
   }
+  RETURN_IF_ERROR(join_rows(p, repair, *m));
+  *done = m->outcome == ExchangeReplyMessage::Outcome::kDone;
+  if (*done) return finish_exchange(p, repair);
   ++repair.step;
-  request_step(*p, repair);
+  return Status::Ok();
 }
 
 Status Stripe::Impl::join_leaf(Partition& p, Repair& repair, StoredObject& object, std::string_view path,
@@ -177,13 +256,6 @@ Status Stripe::Impl::join_leaf(Partition& p, Repair& repair, StoredObject& objec
   crdt::Leaf joined = before;
   joined.join(p.causal.knowledge(), theirs, repair.snapshot.knowledge());
   p.causal.apply_pending(object.key(), path, joined);
-  for (const crdt::Entry& e : joined.entries) {
-    if (!p.causal.clock.contains(e.dot) && !repair.snapshot.clock.contains(e.dot)) repair.orphans.add(e.dot);
-  }
-  for (const crdt::ActorChain& c : joined.chains) {
-    crdt::Dot dot{c.actor, c.chain.seq};
-    if (!p.causal.clock.contains(dot) && !repair.snapshot.clock.contains(dot)) repair.orphans.add(dot);
-  }
   if (joined == before) return Status::Ok();
   turn_dirty_ = true;
   return store_.update(object, path, std::move(joined));
@@ -192,12 +264,8 @@ Status Stripe::Impl::join_leaf(Partition& p, Repair& repair, StoredObject& objec
 Status Stripe::Impl::join_rows(Partition& p, Repair& repair, const ExchangeReplyMessage& m) {
   for (const ExchangeReplyMessage::Row& row : m.rows) {
     Decoder in(row.leaf);
-    crdt::Leaf theirs = crdt::Leaf::decode(in);
-    if (!in.done() || !crdt::valid_leaf_path(row.path) || row.key.size() > limits::kKeyBytes) {
-      return Status::Corruption("a leaf of an exchange does not decode");
-    }
+    crdt::Leaf theirs = crdt::Leaf::decode(in);  // validated when it came
     uint64_t hash = hash64(row.key);
-    if (arc_of_hash(hash, config_->partitions) != p.id.arc) return Status::Corruption("a key of another partition");
     if (!repair.has_key || repair.key != row.key) {
       RETURN_IF_ERROR(finish_key(p, repair));
       RETURN_IF_ERROR(join_own_keys(p, repair, hash, row.key, false));
@@ -268,8 +336,6 @@ Status Stripe::Impl::finish_exchange(Partition& p, Repair& repair) {
     RETURN_IF_ERROR(remove_observed(store_, **object, range.prefix, range.observed));
   }
   p.causal.unite(repair.snapshot);
-  p.causal.clock.merge(repair.orphans);
-  p.causal.settle();
   p.skip = {};
   write_row(p);
   return Status::Ok();

@@ -38,17 +38,12 @@ void Stripe::Impl::start_loads() {
   }
 }
 
-void Stripe::Impl::abort_load(const Repair& repair) {
-  if (repair.raw) out_.loads.push_back({Output::Load::Step::kAbort, repair.id, {}});
-}
-
 // The rows come from a peer: their keys must be rows of this partition in ascending order. Values are checked where
 // they are read, like all that the engine holds.
 void Stripe::Impl::on_raw_rows(Partition& p, Repair& repair, const ExchangeReplyMessage& m) {
   auto give_up = [&] {
     ++stats_.rejected_messages;
-    abort_load(repair);
-    repairs_.erase(p.id);
+    end_repair(repairs_.find(p.id));
   };
   if (!p.loading) return give_up();
   if (m.step == 0) {

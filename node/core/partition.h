@@ -31,7 +31,7 @@ struct Partition {
   bool loading = false;   // this node waits for its first snapshot and has nothing
 
   crdt::Causal causal;
-  crdt::DotSet skip;      // see PartitionRow
+  crdt::DotSet skip;      // dots that come with the full exchange that is being joined: not taken from deltas meanwhile
   uint64_t next_seq = 1;  // of this life's actor
   uint64_t keys = 0;
   DotIndex log;

@@ -286,10 +286,7 @@ void Stripe::Impl::let_go_of_leftovers() {
 void Stripe::Impl::doom(Partition& p) {
   if (by_arc_[p.id.keyspace][p.id.arc] == nullptr) return;
   by_arc_[p.id.keyspace][p.id.arc] = nullptr;
-  if (auto repair = repairs_.find(p.id); repair != repairs_.end()) {
-    abort_load(repair->second);
-    repairs_.erase(repair);
-  }
+  if (auto repair = repairs_.find(p.id); repair != repairs_.end()) end_repair(repair);
   gaps_.erase(p.id);
   gap_.erase(p.id);
   loading_.erase(p.id);

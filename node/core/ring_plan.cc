@@ -159,8 +159,7 @@ class Stages {
  private:
   template <typename Test>
   bool all(const std::vector<NodeIndex>& nodes, Test test) const {
-    return std::all_of(nodes.begin(), nodes.end(),
-                       [&](NodeIndex n) { return config_.nodes[n].removed() || test(n); });
+    return std::all_of(nodes.begin(), nodes.end(), [&](NodeIndex n) { return config_.nodes[n].removed() || test(n); });
   }
   const NodeReport* report(NodeIndex n) const {
     auto it = reports_.find(n);
@@ -185,9 +184,8 @@ class Stages {
       else if (report(n) != nullptr && report(n)->alive)
         return false;
     }
-    return std::all_of(regions.begin(), regions.end(), [](const auto& entry) {
-      return entry.second.first >= entry.second.second / 2 + 1;
-    });
+    return std::all_of(regions.begin(), regions.end(),
+                       [](const auto& entry) { return entry.second.first >= entry.second.second / 2 + 1; });
   }
 
   const ClusterConfig& config_;
@@ -365,8 +363,8 @@ Status join(ClusterConfig& config, const NodeInfo& node, NodeIndex* index) {
                                      ": start with an empty one");
     }
     if (config.nodes[n].name != node.name) {
-      return Status::InvalidArgument("this data directory belongs to node " + quoted(config.nodes[n].name) + ", not to " +
-                                     quoted(node.name));
+      return Status::InvalidArgument("this data directory belongs to node " + quoted(config.nodes[n].name) +
+                                     ", not to " + quoted(node.name));
     }
     *index = n;
     return Status::Ok();
@@ -374,7 +372,8 @@ Status join(ClusterConfig& config, const NodeInfo& node, NodeIndex* index) {
   if (config.node(node.name) != kNoNode) {
     return Status::InvalidArgument("there is a member called " + quoted(node.name) +
                                    " already, with another data directory: choose another name, or, if it is dead for "
-                                   "good, use 'cartwheel replace " + node.name + "'");
+                                   "good, use 'cartwheel replace " +
+                                   node.name + "'");
   }
   return edited(config, [&](ClusterConfig& next) {
     *index = add_node(next, node);
@@ -451,7 +450,8 @@ Status cancel(ClusterConfig& config) {
   if (config.changes.empty()) return Status(Code::kNotFound, "no change of the ring is running");
   return edited(config, [&](ClusterConfig& next) -> Status {
     RingChange change = next.changes.front();
-    if (change.kind == RingChange::Kind::kReplace || (change.kind == RingChange::Kind::kLeave && next.nodes[change.node].removed())) {
+    if (change.kind == RingChange::Kind::kReplace ||
+        (change.kind == RingChange::Kind::kLeave && next.nodes[change.node].removed())) {
       return Status::InvalidArgument("the removal of a dead node cannot be taken back");
     }
     if (change.kind == RingChange::Kind::kReplicas && change.planned) {

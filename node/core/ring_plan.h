@@ -29,8 +29,8 @@ Status join(ClusterConfig& config, const NodeInfo& node, NodeIndex* index);
 // `node` takes the place of the member called `dead`, which is removed at once and for ever. With the same name, the
 // new data directory takes the place of the old one and the position stays.
 Status replace(ClusterConfig& config, std::string_view dead, const NodeInfo& node, NodeIndex* index);
-// The member hands over its arcs and is removed then. With `dead` it is removed at once, and its arcs are made anew from
-// the other replicas: what only it had is lost.
+// The member hands over its arcs and is removed then. With `dead` it is removed at once, and its arcs are made anew
+// from the other replicas: what only it had is lost.
 Status leave(ClusterConfig& config, std::string_view name, bool dead);
 // A member has other addresses, zone or capacity than before.
 Status update_node(ClusterConfig& config, NodeIndex index, const NodeInfo& node);

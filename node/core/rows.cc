@@ -8,6 +8,7 @@ namespace cartwheel::node {
 namespace {
 
 constexpr uint8_t kFormat = 1;
+constexpr uint8_t kPartitionFormat = 2;
 
 std::string partition_key(char kind, PartitionId id) {
   std::string key(1, kind);
@@ -33,6 +34,16 @@ std::string partition_row(PartitionId id) {
 std::string record_row(uint64_t number) {
   std::string key = "r";
   Encoder(key).u64(number);
+  return key;
+}
+
+std::string stage_prefix(PartitionId id) {
+  return partition_key('x', id);
+}
+
+std::string stage_row(PartitionId id, uint64_t step) {
+  std::string key = stage_prefix(id);
+  Encoder(key).u64(step);
   return key;
 }
 
@@ -131,22 +142,20 @@ Result<Identity> Identity::decode(std::string_view bytes) {
 std::string PartitionRow::encode() const {
   std::string bytes;
   Encoder out(bytes);
-  out.u8(kFormat);
+  out.u8(kPartitionFormat);
   out.u64(record);
   out.varint(keys);
   causal.encode(out);
-  skip.encode(out);
   return bytes;
 }
 
 Result<PartitionRow> PartitionRow::decode(std::string_view bytes) {
   Decoder in(bytes);
   PartitionRow row;
-  if (in.u8() != kFormat) return corrupt("partition format");
+  if (in.u8() != kPartitionFormat) return corrupt("partition format");
   row.record = in.u64();
   row.keys = in.varint();
   row.causal = crdt::Causal::decode(in);
-  row.skip = crdt::DotSet::decode(in);
   if (!in.done()) return corrupt("partition");
   return row;
 }

@@ -2,7 +2,7 @@
 //
 //   identity  'm' "identity"                          → format:u8=1 cluster:bytes node:bytes epoch:u64 clean:u8
 //                                                       boot:bytes next-record:u64
-//   partition 'p' keyspace:u16 arc:u16                → format:u8=1 record:u64 keys:varint causal skip:dotset
+//   partition 'p' keyspace:u16 arc:u16                → format:u8=2 record:u64 keys:varint causal
 //   record    'r' number:u64                          → format:u8=1 { keyspace:u16 arc:u16 keys:varint count:varint
 //                                                       { delta:bytes } }
 //   object    'o' keyspace:u16 arc:u16 hash:u64 key:bytes 0x00
@@ -10,6 +10,7 @@
 //                                                     | format:u8=2 header                       (a row per leaf)
 //   leaf      'o' keyspace:u16 arc:u16 hash:u64 key:bytes 0x01 step-hash:u64 path
 //                                                     → leaf
+//   stage     'x' keyspace:u16 arc:u16 step:u64       → exchange reply (message.h) of that step
 //
 // All numbers big-endian: a partition, and an object, are each one contiguous range. Leaves of a large object are
 // ordered by the hash of their first step, so that a scan's cursor is a number, and a map field's subtree is
@@ -34,6 +35,8 @@ struct PartitionId {
 std::string identity_row();
 std::string partition_row(PartitionId id);
 std::string record_row(uint64_t number);
+std::string stage_prefix(PartitionId id);  // of what a full exchange has brought and is not joined yet
+std::string stage_row(PartitionId id, uint64_t step);
 std::string object_prefix(PartitionId id);                   // of all objects and leaves of the partition
 std::string object_position(PartitionId id, uint64_t hash);  // of those whose key hashes to `hash` or above
 std::string object_base(PartitionId id, uint64_t hash, std::string_view key);  // of one object's rows
@@ -68,7 +71,6 @@ struct PartitionRow {
   uint64_t record = 0;  // records below this number are contained
   uint64_t keys = 0;
   crdt::Causal causal;
-  crdt::DotSet skip;  // dots that an unfinished full exchange will bring: never taken from a delta meanwhile
   std::string encode() const;
   static Result<PartitionRow> decode(std::string_view bytes);
 };

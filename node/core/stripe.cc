@@ -94,6 +94,8 @@ Status Stripe::Impl::recover(Now now) {
   // The mark of a clean stop tells how far the log went: coming back short of it is a loss too.
   if (!fresh && identity_.clean && identity_.next_record > next_record_ && !records_.empty()) may_have_lost = true;
   next_record_ = std::max(next_record_, identity_.next_record);
+  // All records may be gone while the rows tell of them; a number below a row's would be taken for contained in it.
+  for (const auto& [id, p] : partitions_) next_record_ = std::max(next_record_, p.row_record);
   uint64_t epoch = (static_cast<uint64_t>(std::max<int64_t>(now.wall.ms, 0)) << 16) | (rng_.next() & 0xffff);
   if (planted(Bug::kReuseDot) && !fresh) {
     actor_ = {actor_node_id(*config_, options_.self), identity_.epoch};
@@ -101,11 +103,12 @@ Status Stripe::Impl::recover(Now now) {
     actor_ = {actor_node_id(*config_, options_.self), std::max(epoch, fresh ? 0 : epoch_above(identity_.epoch))};
   }
   for (auto& [id, p] : partitions_) {
+    if (!p.replicated() && !identity_.clean && !fresh) RETURN_IF_ERROR(count_keys(p));
     p.next_seq = p.causal.clock.last(actor_) + 1;
     if (!p.causal.clock.empty()) p.version = ++version_;
     p.recovering = may_have_lost && p.replicated() && !p.loading;
-    if (!p.replicated() && !identity_.clean && !fresh) RETURN_IF_ERROR(count_keys(p));
   }
+  RETURN_IF_ERROR(recover_exchanges());
   next_id_ = std::max(epoch, actor_.epoch);
   identity_ = {config_->name, config_->nodes[options_.self].name, actor_.epoch, false, options_.boot_id, next_record_};
   out_.batch.put(identity_row(), identity_.encode());
@@ -140,7 +143,6 @@ Status Stripe::Impl::read_partition_rows() {
     Partition* p = find(id);
     if (p == nullptr) p = &create_partition(id);  // a leftover
     p->causal = std::move(row->causal);
-    p->skip = std::move(row->skip);
     p->keys = row->keys;
     p->row_record = row->record;
   }
@@ -175,7 +177,8 @@ void Stripe::Impl::begin_event(Now now) {
   wall_ = hlc_.wall(now.wall);
   if (turn_dirty_) return;
   if (deferred_config_ && doomed_.empty()) on_config(std::exchange(deferred_config_, nullptr));
-  if (!deferred_.empty()) serve_deferred();
+  if (joins_ > 0 && next_join_ <= now_.instant) join_step();
+  if (!turn_dirty_ && !deferred_.empty()) serve_deferred();
 }
 
 void Stripe::Impl::send(NodeIndex to, std::string bytes) {
@@ -285,7 +288,7 @@ Output Stripe::Impl::take_output() {
     for (Partition* p : dirty_rows_) {
       p->row_dirty = false;
       p->row_record = next_record_;
-      out_.batch.put(partition_row(p->id), PartitionRow{next_record_, p->keys, p->causal, p->skip}.encode());
+      out_.batch.put(partition_row(p->id), PartitionRow{next_record_, p->keys, p->causal}.encode());
     }
     dirty_rows_.clear();
     if (!doomed_.empty()) bury_doomed();
@@ -410,6 +413,7 @@ std::optional<Instant> Stripe::next_deadline() const {
   const Impl& s = *impl_;
   if (!s.deferred_.empty() || s.deferred_config_) return s.now_.instant;
   Instant next = std::min(s.next_announce_, s.next_sweep_);
+  if (s.joins_ > 0) next = std::min(next, std::max(s.next_join_, s.now_.instant));
   // Housekeeping has something to do only while others exist.
   if (s.peers_.size() > 1)
     next = std::min(next, s.next_housekeeping_);

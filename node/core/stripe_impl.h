@@ -102,10 +102,9 @@ struct Stripe::Impl {
     uint64_t bytes = 0, bytes_total = 0, keys = 0;
     bool waits = false;  // for its share of load_bytes_per_second
     // full exchange only:
-    uint64_t step = 0;
-    bool begun = false;  // step 0 was answered
+    uint64_t step = 0;     // that is asked for, or joined next
+    bool joining = false;  // all has come
     crdt::Causal snapshot;
-    crdt::DotSet orphans;
     bool has_key = false;
     uint64_t key_hash = 0;
     std::string key;              // the object being joined
@@ -169,7 +168,6 @@ struct Stripe::Impl {
   // --- load.cc
   void start_loads();
   void on_raw_rows(Partition& p, Repair& repair, const ExchangeReplyMessage& m);
-  void abort_load(const Repair& repair);
   void request_waiting_loads();
 
   // --- coordinator.cc
@@ -232,6 +230,7 @@ struct Stripe::Impl {
   void on_catch_up(NodeIndex from, const CatchUpMessage& m);
   void on_catch_up_reply(NodeIndex from, const CatchUpReplyMessage& m);
   Result<TurnRecord> read_record(uint64_t number);
+  void end_repair(std::map<PartitionId, Repair>::iterator repair);
 
   // --- exchange.cc
   void start_exchange(Partition& p, NodeIndex from);
@@ -239,6 +238,11 @@ struct Stripe::Impl {
   void on_exchange(NodeIndex from, const ExchangeMessage& m);
   void serve_step(NodeIndex from, const ExchangeMessage& m);
   void serve_deferred();
+  Status recover_exchanges();
+  Status validate_rows(const Partition& p, const ExchangeReplyMessage& m) const;
+  Status begin_join(Partition& p, Repair& repair);
+  void join_step();
+  Status join_stage(Partition& p, Repair& repair, bool* done);
   Status join_rows(Partition& p, Repair& repair, const ExchangeReplyMessage& m);
   Status join_leaf(Partition& p, Repair& repair, StoredObject& object, std::string_view path, const crdt::Leaf& theirs);
   Status finish_key(Partition& p, Repair& repair);
@@ -298,6 +302,8 @@ struct Stripe::Impl {
   std::map<int64_t, std::vector<uint64_t>> timers_;  // by 5 ms
 
   std::map<PartitionId, Repair> repairs_;
+  int joins_ = 0;        // of the repairs, those that are joining
+  Instant next_join_{};  // not before then: the engine could not be read
   std::set<PartitionId> gaps_;
   std::map<PartitionId, std::pair<crdt::DotSet, Instant>> gap_;
   std::map<std::pair<NodeIndex, PartitionId>, Serving> serving_;

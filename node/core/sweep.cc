@@ -95,13 +95,31 @@ void Stripe::Impl::write_unlogged_rows() {
   }
 }
 
-// After an unclean stop of a partition without records, whose number of keys may be a second old.
+// After an unclean stop of a partition without records, whose row may be a second old: its keys are counted, and its
+// clock gets the dots that its leaves show, in case the partition gets other replicas.
 Status Stripe::Impl::count_keys(Partition& p) {
   p.keys = 0;
-  return store_.for_each_key(p.id, 0, [&](uint64_t, std::string_view) {
+  auto see = [&](const crdt::Leaf& leaf) {
+    for (const crdt::Entry& entry : leaf.entries) p.causal.clock.add(entry.dot);
+    for (const crdt::ActorChain& chain : leaf.chains) p.causal.clock.add({chain.actor, chain.chain.seq});
+  };
+  std::string prefix = object_prefix(p.id);
+  auto rows = engine_.scan(prefix, prefix_end(prefix));
+  for (; rows->valid(); rows->next()) {
+    auto row = parse_object_row(rows->key());
+    if (!row.ok()) return row.status();
+    if (row->is_leaf) {
+      Decoder in(rows->value());
+      see(crdt::Leaf::decode(in));
+      if (!in.done()) return Status::Corruption("a leaf does not decode");
+      continue;
+    }
     ++p.keys;
-    return true;
-  });
+    auto leaves = ObjectStore::decode_header(rows->value());
+    if (!leaves.ok()) return leaves.status();
+    for (const auto& [path, leaf] : leaves->rows()) see(leaf);
+  }
+  return rows->status();
 }
 
 // Drops the oldest records: when all replicas have their dots, or when the log is at its limit. A partition whose row

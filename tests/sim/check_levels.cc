@@ -87,7 +87,7 @@ std::map<std::pair<uint16_t, std::string>, SetHistory> set_histories(const Histo
 // The region of the node that coordinated `op`, by what it coordinated; false if that is not known.
 bool coordinator_region(const SimWorld& world, const OpRecord& op, size_t* region) {
   if (op.events.empty()) {
-    if (!world.owns(op.node, op.partition)) return false;
+    if (!world.coordinated(op.node, op.partition)) return false;
     *region = region_of(world, op.node);  // a replica coordinates what it is asked
     return true;
   }

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "crdt/path.h"
 #include "tests/sim/checkers.h"
 
@@ -50,6 +52,42 @@ bool shows(SimWorld& world, const Event& put) {
   return false;
 }
 
+bool supersedes(const Event& event, const Event& put) {
+  const crdt::Change& change = event.change;
+  if (event.key != put.key) return false;
+  if (change.kind == crdt::Change::Kind::kRange) {
+    return put.change.path.starts_with(change.path) && change.observed.contains(put.change.dot);
+  }
+  return std::count(change.superseded.begin(), change.superseded.end(), put.change.dot) > 0;
+}
+
+// Whether a loss that the durability allows took the last copy of `event`, whichever operation it belongs to: one whose
+// level asks for one replica only was asked for its key at that moment, or the node coordinated it by itself.
+bool may_be_gone(const SimWorld& world, const Event& event) {
+  const History& history = world.history();
+  if (event.op != 0) return excused_as_gone(world, event, history.op(event.op).level);
+  bool asked = false;
+  for (const OpRecord& op : history.ops()) {
+    if (op.keyspace != event.partition.keyspace || op.operation.key != event.key || op.invoked_us > event.at_us ||
+        (op.outcome == Outcome::kOk && op.ended_us < event.at_us) || !node::is_write(op.operation.verb)) {
+      continue;
+    }
+    asked = true;
+    if (excused_as_gone(world, event, op.level)) return true;
+  }
+  return !asked && event.gone >= 0 && history.losses()[static_cast<size_t>(event.gone)].promised_nothing;
+}
+
+// Whether the removal need not have seen `put` because another write had superseded it, which is gone since.
+bool superseder_is_gone(const SimWorld& world, const Event& put, const OpRecord& removal) {
+  for (size_t index : world.history().events_of_partitions().at(put.partition)) {
+    const Event& event = world.history().events()[index];
+    if (event.gone < 0 || event.at_us > removal.ended_us || !supersedes(event, put)) continue;
+    if (may_be_gone(world, event)) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 // Whether the last copy of anything coordinated by this node while the removal ran is gone.
@@ -71,7 +109,7 @@ Verdict check_removed(SimWorld& world) {
   const History& history = world.history();
   for (const OpRecord& removal : history.ops()) {
     if (!is_removal(removal.operation.verb) || removal.outcome != Outcome::kOk || !removed_something(removal)) continue;
-    if (!world.owns(removal.node, removal.partition)) continue;  // another node has coordinated it
+    if (!world.coordinated(removal.node, removal.partition)) continue;  // another node has coordinated it
     const node::Level& read = world.config().keyspaces[removal.keyspace].read;
     size_t here = region_of(world, removal.node);
     for (const OpRecord& write : history.ops()) {
@@ -84,7 +122,7 @@ Verdict check_removed(SimWorld& world) {
         if (!put.change.puts || !aims_at(removal, put.change.path) || !shows(world, put)) continue;
         if (!overlap(world, removal.keyspace, write.level, region_of(world, put.node), read, here)) continue;
         if (excused_by_loss(world, write.invoked_us, removal.invoked_us, removal.ended_us)) continue;
-        if (removal_is_gone(world, removal)) continue;
+        if (removal_is_gone(world, removal) || superseder_is_gone(world, put, removal)) continue;
         return "removed, but back: " + to_string(write) + ", removed by " + to_string(removal);
       }
     }

@@ -31,10 +31,13 @@ struct DiskTimes {
 class SimStripe final : public node::StripeObserver {
  public:
   using Send = std::function<void(node::NodeIndex to, std::string bytes)>;
+  // Node `from` has been heard of working by a later configuration.
+  using Newer = std::function<void(node::NodeIndex from, uint64_t epoch)>;
   using Event = std::function<void(node::Stripe& stripe, Now now)>;
 
-  SimStripe(EventQueue& queue, const SimClock& clock, History& history, Trace& trace, const node::ClusterConfig& config,
-            node::StripeOptions options, DiskTimes disk, uint64_t seed, Send send);
+  SimStripe(EventQueue& queue, const SimClock& clock, History& history, Trace& trace,
+            std::shared_ptr<const node::ClusterConfig> config, node::StripeOptions options, DiskTimes disk,
+            uint64_t seed, Send send, Newer newer);
 
   // Begins a life over what the engine holds. REQUIRES: !alive(). Events wait until the first turn is durable.
   void start(const std::string& boot_id);
@@ -53,6 +56,8 @@ class SimStripe final : public node::StripeObserver {
   // Loses everything. REQUIRES: !alive().
   void wipe() { engine_ = std::make_unique<storage::MemoryEngine>(); }
 
+  // What the node knows of the cluster from now on, also in its later lives.
+  void set_config(std::shared_ptr<const node::ClusterConfig> config);
   // Hands over an event, in one of the next turns. Without effect when the process is not alive.
   void post(Event event);
 
@@ -67,7 +72,8 @@ class SimStripe final : public node::StripeObserver {
   storage::MemoryEngine& engine() { return *engine_; }
   void set_disk(const DiskTimes& disk) { disk_ = disk; }
 
-  // The clock of a partition that this node holds, also while the process is dead: as it was in its last moment.
+  // The clock of a partition, empty if this node does not hold it; also while the process is dead: as it was in its
+  // last moment.
   const crdt::Clock& clock(Partition partition) const;
   void set_partitions(std::vector<Partition> partitions) { partitions_ = std::move(partitions); }
   const std::vector<Partition>& partitions() const { return partitions_; }
@@ -96,11 +102,12 @@ class SimStripe final : public node::StripeObserver {
   const SimClock& clock_;
   History& history_;
   Trace& trace_;
-  const node::ClusterConfig& config_;
+  std::shared_ptr<const node::ClusterConfig> config_;
   node::StripeOptions options_;
   DiskTimes disk_;
   Rng rng_;
   Send send_;
+  Newer newer_;
 
   std::unique_ptr<storage::MemoryEngine> engine_ = std::make_unique<storage::MemoryEngine>();
   std::unique_ptr<node::Stripe> stripe_;

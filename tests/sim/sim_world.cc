@@ -25,9 +25,12 @@ constexpr int64_t kDeadlineSlackUs = 150'000;
 }  // namespace
 
 SimWorld::SimWorld(node::ClusterConfig config, WorldOptions options)
-    : config_(std::move(config)), options_(std::move(options)), trace_(options_.verbose), rng_(options_.seed) {
+    : config_(std::make_shared<const node::ClusterConfig>(std::move(config))),
+      options_(std::move(options)),
+      trace_(options_.verbose),
+      rng_(options_.seed) {
   std::vector<size_t> region_of;
-  for (const node::NodeInfo& info : config_.nodes) region_of.push_back(config_.region(info.region));
+  for (const node::NodeInfo& info : config_->nodes) region_of.push_back(config_->region(info.region));
   network_ = std::make_unique<SimNetwork>(
       queue_, Rng(rng_.next()), region_of, options_.wide_us,
       [this](NodeIndex from, NodeIndex to, uint32_t number, std::string bytes, uint64_t life) {
@@ -38,34 +41,39 @@ SimWorld::SimWorld(node::ClusterConfig config, WorldOptions options)
           receiver.on_message(from, message, now);
         });
       });
-  machines_.resize(config_.nodes.size());
-  recovery_targets_.resize(config_.nodes.size());
+  while (machines_.size() < config_->nodes.size()) add_machine();
+}
+
+void SimWorld::add_machine() {
+  auto n = static_cast<NodeIndex>(machines_.size());
+  machines_.emplace_back();
+  recovery_targets_.emplace_back();
   auto within = [this](int64_t bound) {
     return bound == 0 ? 0 : static_cast<int64_t>(rng_.below(static_cast<uint64_t>(2 * bound + 1))) - bound;
   };
-  for (NodeIndex n = 0; n < machines_.size(); ++n) {
-    Machine& machine = machines_[n];
-    int64_t offset = static_cast<int64_t>(rng_.below(1'000'000'000'000));
-    int64_t drift = within(options_.drift_ppm);
-    machine.clock = SimClock(offset, drift, within(options_.skew_ms));
-    for (uint32_t number = 0; number < config_.stripes; ++number) {
-      node::StripeOptions stripe_options = options_.stripe;
-      stripe_options.self = n;
-      stripe_options.stripe = number;
-      machine.stripes.push_back(
-          std::make_unique<SimStripe>(queue_, machine.clock, history_, trace_, config_, stripe_options, options_.disk,
-                                      rng_.next(), [this, n, number](NodeIndex to, std::string bytes) {
-                                        if (!machines_[to].down)
-                                          network_->send(n, to, number, std::move(bytes), machines_[to].life);
-                                      }));
-      std::vector<Partition> held;
-      for (Partition partition : partitions()) {
-        if (partition.arc % config_.stripes == number && owns(n, partition)) held.push_back(partition);
-      }
-      machine.stripes.back()->set_partitions(std::move(held));
+  Machine& machine = machines_.back();
+  machine.config = config_;
+  int64_t offset = static_cast<int64_t>(rng_.below(1'000'000'000'000));
+  int64_t drift = within(options_.drift_ppm);
+  machine.clock = std::make_unique<SimClock>(offset, drift, within(options_.skew_ms));
+  if (leapt_ms_ > 0) machine.clock->leap(leapt_ms_);
+  for (uint32_t number = 0; number < config_->stripes; ++number) {
+    node::StripeOptions stripe_options = options_.stripe;
+    stripe_options.self = n;
+    stripe_options.stripe = number;
+    machine.stripes.push_back(std::make_unique<SimStripe>(
+        queue_, *machine.clock, history_, trace_, config_, stripe_options, options_.disk, rng_.next(),
+        [this, n, number](NodeIndex to, std::string bytes) {
+          if (!machines_[to].down) network_->send(n, to, number, std::move(bytes), machines_[to].life);
+        },
+        [this, n](NodeIndex from, uint64_t) { fetch(n, from); }));
+    std::vector<Partition> all;
+    for (Partition partition : partitions()) {
+      if (partition.arc % config_->stripes == number) all.push_back(partition);
     }
-    if (options_.background_sync_us > 0) background_sync(n);
+    machine.stripes.back()->set_partitions(std::move(all));
   }
+  if (options_.background_sync_us > 0) background_sync(n);
 }
 
 SimWorld::~SimWorld() = default;
@@ -87,7 +95,7 @@ bool SimWorld::run_until(const std::function<bool()>& done, Duration limit) {
 void SimWorld::leap(int64_t ms) {
   note("leap of " + std::to_string(ms) + " ms");
   leapt_ms_ += ms;
-  for (Machine& machine : machines_) machine.clock.leap(ms);
+  for (Machine& machine : machines_) machine.clock->leap(ms);
 }
 
 // --- nodes -----------------------------------------------------------------------------------------------------------
@@ -105,7 +113,7 @@ void SimWorld::start(NodeIndex n) {
 
 void SimWorld::start_all() {
   for (NodeIndex n = 0; n < machines_.size(); ++n) {
-    if (machines_[n].down) start(n);
+    if (machines_[n].down && !removed(n)) start(n);
   }
 }
 
@@ -191,7 +199,7 @@ void SimWorld::at_next_write(NodeIndex n, std::function<void()> happen) {
 void SimWorld::step_clock(NodeIndex n, int64_t skew_ms) {
   CHECK(std::abs(skew_ms) <= options_.skew_ms);
   note("clock of " + name(n) + " is off by " + std::to_string(skew_ms) + " ms");
-  machines_[n].clock.set_skew(skew_ms);
+  machines_[n].clock->set_skew(skew_ms);
 }
 
 void SimWorld::background_sync(NodeIndex n) {
@@ -206,7 +214,7 @@ void SimWorld::background_sync(NodeIndex n) {
 // --- losses ----------------------------------------------------------------------------------------------------------
 
 bool SimWorld::may_lose(NodeIndex n, bool wiped) const {
-  bool all_synced = std::all_of(config_.keyspaces.begin(), config_.keyspaces.end(), [](const node::Keyspace& k) {
+  bool all_synced = std::all_of(config_->keyspaces.begin(), config_->keyspaces.end(), [](const node::Keyspace& k) {
     return k.durability == node::Keyspace::Durability::kAlways;
   });
   bool any_wipe =
@@ -217,9 +225,11 @@ bool SimWorld::may_lose(NodeIndex n, bool wiped) const {
   // so such a run has no wiped disks.
   if (all_synced && !wiped && !any_wipe) return true;
   if (all_synced && wiped && any_power) return false;
+  if (removed(n)) return false;
   for (NodeIndex other = 0; other < machines_.size(); ++other) {
+    if (removed(other)) continue;
     if (machines_[other].loss) return false;
-    if (other != n && machines_[other].down && config_.nodes[other].region == config_.nodes[n].region) return false;
+    if (other != n && machines_[other].down && config_->nodes[other].region == config_->nodes[n].region) return false;
   }
   return true;
 }
@@ -229,7 +239,7 @@ void SimWorld::begin_loss(NodeIndex n, bool wiped) {
   Loss loss;
   loss.node = n;
   loss.wiped = wiped;
-  loss.promised_nothing = wiped || std::any_of(config_.keyspaces.begin(), config_.keyspaces.end(), [](const auto& k) {
+  loss.promised_nothing = wiped || std::any_of(config_->keyspaces.begin(), config_->keyspaces.end(), [](const auto& k) {
                             return k.durability != node::Keyspace::Durability::kAlways;
                           });
   loss.at_us = queue_.now();
@@ -249,8 +259,9 @@ void SimWorld::assess_loss(NodeIndex n) {
   target.clear();
   for (const auto& [partition, before] : std::exchange(machine.before_loss, {})) {
     crdt::Clock others;
-    for (NodeIndex owner : owners(partition)) {
-      if (owner != n) others.merge(std::as_const(*this).stripe_of(owner, partition).clock(partition));
+    for (NodeIndex other = 0; other < machines_.size(); ++other) {
+      if (other != n && !removed(other))
+        others.merge(std::as_const(*this).stripe_of(other, partition).clock(partition));
     }
     // Alone, a replica need not write its clock with every turn: what it had is what it wrote.
     crdt::Clock had = before;
@@ -278,6 +289,7 @@ void SimWorld::assess_loss(NodeIndex n) {
 bool SimWorld::recovered(NodeIndex n) const {
   if (machines_[n].down) return false;
   for (const auto& [partition, clock] : recovery_targets_[n]) {
+    if (!owns(n, partition)) continue;  // not any more
     const SimStripe& holder = stripe_of(n, partition);
     if (!holder.running() || !holder.clock(partition).covers(clock)) return false;
   }
@@ -326,7 +338,7 @@ void SimWorld::mend(NodeIndex a, NodeIndex b, bool both_ways) {
 void SimWorld::cut_regions(const std::string& a, const std::string& b) {
   for (NodeIndex x = 0; x < machines_.size(); ++x) {
     for (NodeIndex y = 0; y < machines_.size(); ++y) {
-      if (config_.nodes[x].region == a && config_.nodes[y].region == b) cut(x, y);
+      if (config_->nodes[x].region == a && config_->nodes[y].region == b) cut(x, y);
     }
   }
 }
@@ -334,7 +346,7 @@ void SimWorld::cut_regions(const std::string& a, const std::string& b) {
 void SimWorld::mend_regions(const std::string& a, const std::string& b) {
   for (NodeIndex x = 0; x < machines_.size(); ++x) {
     for (NodeIndex y = 0; y < machines_.size(); ++y) {
-      if (config_.nodes[x].region == a && config_.nodes[y].region == b) mend(x, y);
+      if (config_->nodes[x].region == a && config_->nodes[y].region == b) mend(x, y);
     }
   }
 }
@@ -344,7 +356,11 @@ void SimWorld::heal() {
   network_->heal();
   for (NodeIndex n = 0; n < machines_.size(); ++n) {
     Machine& machine = machines_[n];
-    machine.clock.set_skew(0);
+    machine.clock->set_skew(0);
+    if (removed(n)) {
+      kill(n);
+      continue;
+    }
     for (auto& each : machine.stripes) {
       each->set_disk({});
       each->pause(false);
@@ -358,19 +374,19 @@ void SimWorld::heal() {
 
 uint64_t SimWorld::submit(NodeIndex n, uint16_t keyspace, node::Operation operation, std::optional<node::Level> level,
                           Duration timeout, Done done) {
-  const node::Keyspace& space = config_.keyspaces[keyspace];
+  const node::Keyspace& space = config_->keyspaces[keyspace];
   Machine& machine = machines_[n];
-  Now now = machine.clock.at(queue_.now());
+  Now now = machine.clock->at(queue_.now());
   node::Request request;
   request.keyspace = keyspace;
   request.operation = operation;
   request.level = level;
   request.deadline = now.instant + timeout;
   node::Level effective = level.value_or(node::is_write(operation.verb) ? space.write : space.read);
-  Partition partition{keyspace, node::arc_of_operation(config_, operation)};
+  Partition partition{keyspace, node::arc_of_operation(*config_, operation)};
   uint64_t id = history_.invoke(keyspace, std::move(operation), effective, n, partition, queue_.now(), wall()).id;
   done_.push_back(std::move(done));
-  SimStripe& target = stripe(n, node::stripe_of(config_, request));
+  SimStripe& target = stripe(n, node::stripe_of(*config_, request));
   if (machine.down || !target.alive()) {
     history_.answer(id, {Status::Unavailable("connection refused"), {}}, queue_.now(), wall());
     // Not at once: a client that tries again at once would do so for ever.
@@ -380,7 +396,7 @@ uint64_t SimWorld::submit(NodeIndex n, uint16_t keyspace, node::Operation operat
     return id;
   }
   machine.waiting.push_back(id);
-  int64_t deadline_us = machine.clock.true_time_of(request.deadline);
+  int64_t deadline_us = machine.clock->true_time_of(request.deadline);
   check_deadline(id, n, machine.life, deadline_us, 0);
   target.post([this, id, request = std::move(request)](node::Stripe& coordinator, Now turn) {
     coordinator.on_request(
@@ -421,13 +437,13 @@ void SimWorld::check_deadline(uint64_t op, NodeIndex n, uint64_t life, int64_t d
 // --- looking in ------------------------------------------------------------------------------------------------------
 
 Partition SimWorld::partition_of(uint16_t keyspace, const std::string& key) const {
-  return {keyspace, node::arc_of(key, config_.partitions)};
+  return {keyspace, node::arc_of(key, config_->partitions)};
 }
 
 std::vector<Partition> SimWorld::partitions() const {
   std::vector<Partition> all;
-  for (uint16_t keyspace = 0; keyspace < config_.keyspaces.size(); ++keyspace) {
-    for (uint32_t arc = 0; arc < config_.partitions; ++arc) all.push_back({keyspace, arc});
+  for (uint16_t keyspace = 0; keyspace < config_->keyspaces.size(); ++keyspace) {
+    for (uint32_t arc = 0; arc < config_->partitions; ++arc) all.push_back({keyspace, arc});
   }
   return all;
 }
@@ -439,9 +455,9 @@ bool SimWorld::owns(NodeIndex n, Partition partition) const {
 
 std::vector<uint32_t> SimWorld::replicas(uint16_t keyspace) const {
   std::vector<uint32_t> counts;
-  for (const std::string& region : config_.regions) {
-    auto it = config_.keyspaces[keyspace].replicas.find(region);
-    counts.push_back(it == config_.keyspaces[keyspace].replicas.end() ? 0 : it->second);
+  for (const std::string& region : config_->regions) {
+    auto it = config_->keyspaces[keyspace].replicas.find(region);
+    counts.push_back(it == config_->keyspaces[keyspace].replicas.end() ? 0 : it->second);
   }
   return counts;
 }
@@ -461,7 +477,7 @@ std::optional<crdt::Clock> SimWorld::survivors(Partition partition) const {
   crdt::Clock dots = stripe_of(first, partition).clock(partition);
   if (owners(partition).size() > 1) return dots;
   for (const Loss& loss : history_.losses()) {
-    if (loss.node == first) return {};
+    if (loss.node == first || ever_moved(partition)) return {};
   }
   auto it = history_.events_of_partitions().find(partition);
   if (it == history_.events_of_partitions().end()) return dots;
@@ -477,7 +493,9 @@ std::optional<std::string> SimWorld::difference() {
     return "keyspace " + std::to_string(partition.keyspace) + " arc " + std::to_string(partition.arc) + " at " +
            name(n);
   };
+  if (auto unrest = ring_unrest()) return unrest;
   for (Partition partition : partitions()) {
+    if (config_->keyspaces[partition.keyspace].dropped) continue;
     const auto& list = owners(partition);
     for (NodeIndex n : list) {
       if (!stripe_of(n, partition).at_rest()) return where(partition, n) + " is not up, or not at rest";
@@ -491,6 +509,7 @@ std::optional<std::string> SimWorld::difference() {
   }
   WallTime beyond_skew{wall().ms + skew_ms()};
   for (Partition partition : partitions()) {
+    if (config_->keyspaces[partition.keyspace].dropped) continue;
     std::optional<std::string> first;
     for (NodeIndex n : owners(partition)) {
       auto state = stripe_of(n, partition).stripe().canonical_state(partition.keyspace, partition.arc, beyond_skew);

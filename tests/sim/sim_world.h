@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "base/rng.h"
 #include "base/time.h"
 #include "node/core/cluster.h"
+#include "node/core/ring_plan.h"
 #include "node/core/stripe.h"
 #include "tests/sim/event_queue.h"
 #include "tests/sim/history.h"
@@ -55,7 +57,7 @@ class SimWorld {
   void leap(int64_t ms);
 
   // --- nodes
-  node::NodeIndex node_named(const std::string& name) const { return config_.node(name); }
+  node::NodeIndex node_named(const std::string& name) const { return config_->node(name); }
   bool is_up(node::NodeIndex n) const { return !machines_[n].down; }
   void start(node::NodeIndex n);  // after kill, stop, lose_power or wipe
   void start_all();
@@ -67,6 +69,16 @@ class SimWorld {
   void pause(node::NodeIndex n, bool paused);
   // Calls `happen` at some later moment at which node `n`, in this life, is writing what it has coordinated.
   void at_next_write(node::NodeIndex n, std::function<void()> happen);
+  // --- the ring (sim_ring.cc)
+  // Has the register agree to `change`, one of node/core/ring_plan.h, and the nodes learn of it.
+  Status change_ring(const std::function<Status(node::ClusterConfig&)>& change);
+  // A new machine joins, or takes the place of `dead`, which is down and never comes back.
+  Status join(node::NodeInfo info, std::optional<std::string> dead = {});
+  // Nothing nearer to the end than this: what the ring still waits for, or nothing when no change is queued, no arc
+  // moves, everybody knows the last configuration and nobody has what is no longer its own.
+  std::optional<std::string> ring_unrest() const;
+  bool ever_moved(Partition partition) const { return moved_.contains(partition); }
+
   void step_clock(node::NodeIndex n, int64_t skew_ms);
   int64_t step_bound_ms() const { return options_.skew_ms; }
   // By how much a wall clock may be off by now, drift included.
@@ -96,20 +108,25 @@ class SimWorld {
                        std::optional<node::Level> level = {}, Duration timeout = Duration::millis(2000));
 
   // --- looking in
-  const node::ClusterConfig& config() const { return config_; }
+  // The last one that the register has.
+  const node::ClusterConfig& config() const { return *config_; }
   History& history() { return history_; }
   const History& history() const { return history_; }
   Trace& trace() { return trace_; }
   Partition partition_of(uint16_t keyspace, const std::string& key) const;
   std::vector<Partition> partitions() const;
   const std::vector<node::NodeIndex>& owners(Partition partition) const {
-    return config_.assignments[partition.keyspace].owners[partition.arc];
+    return config_->assignments[partition.keyspace].owners[partition.arc];
   }
   bool owns(node::NodeIndex n, Partition partition) const;
+  // Whether node `n` coordinated what it was asked about the partition during the whole run.
+  bool coordinated(node::NodeIndex n, Partition partition) const {
+    return owns(n, partition) && !ever_moved(partition);
+  }
   SimStripe& stripe(node::NodeIndex n, uint32_t number) { return *machines_[n].stripes[number]; }
-  SimStripe& stripe_of(node::NodeIndex n, Partition p) { return stripe(n, p.arc % config_.stripes); }
+  SimStripe& stripe_of(node::NodeIndex n, Partition p) { return stripe(n, p.arc % config_->stripes); }
   const SimStripe& stripe_of(node::NodeIndex n, Partition p) const {
-    return *machines_[n].stripes[p.arc % config_.stripes];
+    return *machines_[n].stripes[p.arc % config_->stripes];
   }
   // Replicas of `config`'s keyspace per region, in the order of config.regions.
   std::vector<uint32_t> replicas(uint16_t keyspace) const;
@@ -126,8 +143,10 @@ class SimWorld {
 
  private:
   struct Machine {
+    std::shared_ptr<const node::ClusterConfig> config;  // that it knows
+    bool fetching = false;
     std::vector<std::unique_ptr<SimStripe>> stripes;
-    SimClock clock;
+    std::unique_ptr<SimClock> clock;
     bool down = true;
     bool stopping = false;
     uint64_t boot = 0;
@@ -137,6 +156,16 @@ class SimWorld {
     std::vector<std::pair<Partition, crdt::Clock>> before_loss;
   };
 
+  void add_machine();
+  bool removed(node::NodeIndex n) const { return config_->nodes[n].removed(); }
+  void set_ring(node::ClusterConfig next, node::NodeIndex from);
+  void learn(node::NodeIndex n, std::shared_ptr<const node::ClusterConfig> config);
+  void fetch(node::NodeIndex n, node::NodeIndex from);
+  void ring_step();
+  std::optional<node::NodeIndex> pick_driver(std::vector<node::NodeIndex>* reachable);
+  node::NodeReports reports(const std::vector<node::NodeIndex>& reachable) const;
+  void lose_for_good(node::NodeIndex n);
+  void watch_replacement(size_t loss);
   void bury(node::NodeIndex n);
   void begin_loss(node::NodeIndex n, bool wiped);
   void assess_loss(node::NodeIndex n);
@@ -145,10 +174,12 @@ class SimWorld {
   void finish_stop(node::NodeIndex n, std::function<void()> stopped);
   void background_sync(node::NodeIndex n);
   void check_deadline(uint64_t op, node::NodeIndex n, uint64_t life, int64_t deadline_us, int tries);
-  std::string name(node::NodeIndex n) const { return config_.nodes[n].name; }
+  std::string name(node::NodeIndex n) const { return config_->nodes[n].name; }
   void note(const std::string& line) { trace_.note(queue_.now(), line); }
 
-  node::ClusterConfig config_;
+  std::shared_ptr<const node::ClusterConfig> config_;
+  std::set<Partition> moved_;  // partitions whose owners have changed
+  bool ring_active_ = false;
   WorldOptions options_;
   EventQueue queue_;
   Trace trace_;

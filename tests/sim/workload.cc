@@ -53,7 +53,7 @@ node::NodeIndex Workload::pick_node(const Client& client) {
   size_t region = rng_.chance(options_.other_region) ? rng_.below(world_.config().regions.size()) : client.region;
   std::vector<node::NodeIndex> candidates;
   for (node::NodeIndex n = 0; n < nodes.size(); ++n) {
-    if (nodes[n].region == world_.config().regions[region]) candidates.push_back(n);
+    if (nodes[n].region == world_.config().regions[region] && !nodes[n].removed()) candidates.push_back(n);
   }
   return candidates[rng_.below(candidates.size())];
 }
@@ -107,6 +107,7 @@ void Workload::issue(size_t number) {
 std::vector<uint64_t> Workload::probe() {
   std::vector<uint64_t> ids;
   for (node::NodeIndex n = 0; n < world_.config().nodes.size(); ++n) {
+    if (world_.config().nodes[n].removed()) continue;
     for (uint16_t keyspace = 0; keyspace < world_.config().keyspaces.size(); ++keyspace) {
       ids.push_back(world_.submit(n, keyspace, operation(Verb::kSetAdd, hot_or_cold("set"), {unique('u')})));
       ids.push_back(world_.submit(n, keyspace, operation(Verb::kSetAll, hot_or_cold("set"))));
