@@ -34,6 +34,7 @@ enum class Bug {
   kNoFence,                   // nobody refuses the messages of an epoch before the arc moved
   kReadNewTooEarly,           // new owners are read before they have what the old ones acknowledged
   kDropUncovered,             // an old owner drops what it has when the arc has moved, without looking
+  kMovedWithoutSync,          // a new owner says that it has what a power loss may still take
   kLoadForgetsTail,           // a snapshot counts as complete after its first part
 };
 

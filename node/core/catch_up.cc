@@ -169,6 +169,7 @@ void Stripe::Impl::on_catch_up_reply(NodeIndex from, const CatchUpReplyMessage& 
     ++stats_.catch_up_deltas;
     apply_delta(*p, std::move(delta), encoded);
   }
+  if (!m.deltas.empty()) keep_durably(*p);
   if (planted(Bug::kUnionWithoutFloorCheck) ||
       (planted(Bug::kCatchUpClaimsTooMuch) && m.outcome == CatchUpReplyMessage::Outcome::kMore)) {
     p->causal.clock.merge(m.clock);

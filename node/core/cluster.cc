@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/limits.h"
+#include "node/core/ring_plan.h"
 
 namespace cartwheel::node {
 namespace {
@@ -248,6 +249,7 @@ Status finish(ClusterConfig& config) {
     if (!assignment.ok()) return assignment.status();
     config.assignments.push_back(std::move(*assignment));
   }
+  config.voters = choose_voters(config);
   return Status::Ok();
 }
 

@@ -220,6 +220,7 @@ void Stripe::Impl::join_step() {
     return;
   }
   if (!done) return;
+  keep_durably(p);
   end_repair(it);
   clock_advanced(p);
 }

@@ -23,6 +23,10 @@ void Stripe::Impl::start_loads() {
     if (under_way >= limits::kLoads) return;
     if (repairs_.contains(id)) continue;
     Partition& p = partitions_.at(id);
+    if (std::all_of(p.owners.begin(), p.owners.end(), [&](NodeIndex n) { return config_->nodes[n].removed(); })) {
+      finish_load(p, {}, 0);  // nobody has it any more: it begins anew
+      return start_loads();
+    }
     NodeIndex from = kNoNode;
     for (NodeIndex n : p.owners) {
       if (n == options_.self || !peers_[n].reachable) continue;
@@ -80,14 +84,20 @@ void Stripe::Impl::on_raw_rows(Partition& p, Repair& repair, const ExchangeReply
     return;
   }
   out_.loads.push_back({Output::Load::Step::kCommit, repair.id, {}});
-  p.causal = std::move(repair.snapshot);
-  p.skip = {};
-  p.keys = repair.keys;
+  crdt::Causal snapshot = std::move(repair.snapshot);
+  uint64_t keys = repair.keys;
+  repairs_.erase(p.id);
+  finish_load(p, std::move(snapshot), keys);
+}
+
+void Stripe::Impl::finish_load(Partition& p, crdt::Causal snapshot, uint64_t keys) {
+  p.causal = std::move(snapshot);
+  p.keys = keys;
   p.loading = p.recovering = false;
   p.next_seq = p.causal.clock.last(actor_) + 1;
   loading_.erase(p.id);
-  repairs_.erase(p.id);
   write_row(p);
+  keep_durably(p);
   clock_advanced(p);
   note_gap(p);
 }

@@ -41,6 +41,7 @@ struct Partition {
   bool recovering = false;
 
   uint64_t version = 0;     // of the clock, in the stripe's count of clock changes
+  bool row_alone = false;   // as this life found it: see PartitionRow
   uint64_t row_record = 0;  // the partition row contains the records below this number
   bool row_dirty = false;   // the row must be written with this turn: the clock changed in a way that no record tells
   bool unlogged = false;    // a partition without other replicas has no records: its row is written once a second

@@ -150,8 +150,10 @@ class Stages {
         return all(move.others, [&](NodeIndex n) { return contains(owners, n) || has_done(n, id, move); });
       case Stage::kWriteBoth:
         return all(move.others, [&](NodeIndex n) { return has_done(n, id, move); });
-      case Stage::kReadNew:
-        return all(owners, [&](NodeIndex n) { return knows(n, move.since); }) && is_known_to_old(move);
+      case Stage::kReadNew: {
+        auto known = [&](NodeIndex n) { return knows(n, move.since); };
+        return all(owners, known) && all(move.others, known);
+      }
     }
     return false;
   }
@@ -170,22 +172,6 @@ class Stages {
     if (report(n) == nullptr) return false;
     auto step = report(n)->steps.find(id);
     return step != report(n)->steps.end() && step->second.since == move.since && step->second.done;
-  }
-  // Whether no level can be met among old owners that do not know that they are: everyone who is alive knows, and in
-  // every region a majority.
-  bool is_known_to_old(const Move& move) const {
-    std::map<std::string, std::pair<uint32_t, uint32_t>> regions;  // who know, of how many
-    for (NodeIndex n : move.others) {
-      if (config_.nodes[n].removed()) continue;
-      auto& [known, count] = regions[config_.nodes[n].region];
-      ++count;
-      if (knows(n, move.since))
-        ++known;
-      else if (report(n) != nullptr && report(n)->alive)
-        return false;
-    }
-    return std::all_of(regions.begin(), regions.end(),
-                       [](const auto& entry) { return entry.second.first >= entry.second.second / 2 + 1; });
   }
 
   const ClusterConfig& config_;

@@ -47,7 +47,6 @@ Status drop_keyspace(ClusterConfig& config, std::string_view name);
 
 // What one node has last said of itself, all its stripes together.
 struct NodeReport {
-  bool alive = false;
   uint64_t epoch = 0;  // the least of its stripes
   std::map<PartitionId, RingProgress::Step> steps;
   uint64_t leftovers = 0;

@@ -145,6 +145,7 @@ std::string PartitionRow::encode() const {
   out.u8(kPartitionFormat);
   out.u64(record);
   out.varint(keys);
+  out.u8(alone ? 1 : 0);
   causal.encode(out);
   return bytes;
 }
@@ -155,6 +156,9 @@ Result<PartitionRow> PartitionRow::decode(std::string_view bytes) {
   if (in.u8() != kPartitionFormat) return corrupt("partition format");
   row.record = in.u64();
   row.keys = in.varint();
+  uint8_t alone = in.u8();
+  if (alone > 1) in.fail();
+  row.alone = alone == 1;
   row.causal = crdt::Causal::decode(in);
   if (!in.done()) return corrupt("partition");
   return row;

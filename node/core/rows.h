@@ -2,7 +2,7 @@
 //
 //   identity  'm' "identity"                          → format:u8=1 cluster:bytes node:bytes epoch:u64 clean:u8
 //                                                       boot:bytes next-record:u64
-//   partition 'p' keyspace:u16 arc:u16                → format:u8=2 record:u64 keys:varint causal
+//   partition 'p' keyspace:u16 arc:u16                → format:u8=2 record:u64 keys:varint alone:u8 causal
 //   record    'r' number:u64                          → format:u8=1 { keyspace:u16 arc:u16 keys:varint count:varint
 //                                                       { delta:bytes } }
 //   object    'o' keyspace:u16 arc:u16 hash:u64 key:bytes 0x00
@@ -70,6 +70,7 @@ struct Identity {
 struct PartitionRow {
   uint64_t record = 0;  // records below this number are contained
   uint64_t keys = 0;
+  bool alone = false;  // without other replicas no record tells what came since: the leaves may be ahead of this row
   crdt::Causal causal;
   std::string encode() const;
   static Result<PartitionRow> decode(std::string_view bytes);

@@ -103,7 +103,8 @@ Status Stripe::Impl::recover(Now now) {
     actor_ = {actor_node_id(*config_, options_.self), std::max(epoch, fresh ? 0 : epoch_above(identity_.epoch))};
   }
   for (auto& [id, p] : partitions_) {
-    if (!p.replicated() && !identity_.clean && !fresh) RETURN_IF_ERROR(count_keys(p));
+    bool was_alone = p.row_alone || !p.replicated();
+    if (was_alone && !p.loading && !identity_.clean && !fresh) RETURN_IF_ERROR(count_keys(p));
     p.next_seq = p.causal.clock.last(actor_) + 1;
     if (!p.causal.clock.empty()) p.version = ++version_;
     p.recovering = may_have_lost && p.replicated() && !p.loading;
@@ -145,6 +146,7 @@ Status Stripe::Impl::read_partition_rows() {
     p->causal = std::move(row->causal);
     p->keys = row->keys;
     p->row_record = row->record;
+    p->row_alone = row->alone;
   }
   RETURN_IF_ERROR(rows->status());
   for (auto& [id, p] : partitions_) {
@@ -288,7 +290,7 @@ Output Stripe::Impl::take_output() {
     for (Partition* p : dirty_rows_) {
       p->row_dirty = false;
       p->row_record = next_record_;
-      out_.batch.put(partition_row(p->id), PartitionRow{next_record_, p->keys, p->causal}.encode());
+      out_.batch.put(partition_row(p->id), PartitionRow{next_record_, p->keys, !p->replicated(), p->causal}.encode());
     }
     dirty_rows_.clear();
     if (!doomed_.empty()) bury_doomed();

@@ -161,6 +161,7 @@ struct Stripe::Impl {
   void doom(Partition& p);
   void bury_doomed();
   bool is_in_use(const Partition& p) const;
+  void keep_durably(const Partition& p);
   bool covers_old_owners(const Partition& p) const;
   void note_epoch(NodeIndex from, uint64_t epoch);
   RingProgress ring_progress() const;
@@ -168,6 +169,7 @@ struct Stripe::Impl {
   // --- load.cc
   void start_loads();
   void on_raw_rows(Partition& p, Repair& repair, const ExchangeReplyMessage& m);
+  void finish_load(Partition& p, crdt::Causal snapshot, uint64_t keys);
   void request_waiting_loads();
 
   // --- coordinator.cc

@@ -57,8 +57,8 @@ class RocksEngine final : public Engine {
   std::unique_ptr<Iterator> scan(std::string_view begin, std::string_view end) const override;
   Status write(const WriteBatch& batch) override;
   Status sync() override;
-  // A small load is written like a batch. A large one goes to a table file of its own, which commit_load() makes durable
-  // and part of the database without writing its rows again.
+  // A small load is written like a batch. A large one goes to a table file of its own, which commit_load() makes
+  // durable and part of the database without writing its rows again.
   Status add_to_load(uint64_t id, const Rows& rows) override;
   Status commit_load(uint64_t id) override;
   void abort_load(uint64_t id) override;

@@ -17,7 +17,14 @@ size_t region_of(const SimWorld& world, node::NodeIndex n) {
 
 bool overlap(const SimWorld& world, uint16_t keyspace, const node::Level& write, size_t write_region,
              const node::Level& read, size_t read_region) {
-  std::vector<uint32_t> replicas = world.replicas(keyspace);
+  const auto& counts = world.replica_counts(keyspace);
+  return std::all_of(counts.begin(), counts.end(), [&](const std::vector<uint32_t>& replicas) {
+    return overlap(replicas, write, write_region, read, read_region);
+  });
+}
+
+bool overlap(const std::vector<uint32_t>& replicas, const node::Level& write, size_t write_region,
+             const node::Level& read, size_t read_region) {
   auto w = node::need_of(write, replicas, write_region), r = node::need_of(read, replicas, read_region);
   if (!w.ok() || !r.ok()) return false;
   uint32_t all = 0;
@@ -44,8 +51,11 @@ bool excused_as_gone(const SimWorld& world, const OpRecord& op) {
 
 bool excused_as_gone(const SimWorld& world, const Event& event, const node::Level& level) {
   if (event.gone < 0 || !world.history().losses()[static_cast<size_t>(event.gone)].promised_nothing) return false;
-  auto need = node::need_of(level, world.replicas(event.partition.keyspace), region_of(world, event.node));
-  return !need.ok() || need->total <= 1;
+  const auto& counts = world.replica_counts(event.partition.keyspace);
+  return std::any_of(counts.begin(), counts.end(), [&](const std::vector<uint32_t>& replicas) {
+    auto need = node::need_of(level, replicas, region_of(world, event.node));
+    return !need.ok() || need->total <= 1;
+  });
 }
 
 bool stays_in_region(const SimWorld& world, const OpRecord& read) {

@@ -47,6 +47,10 @@ Verdict check_healthy(const SimWorld& world);
 bool overlap(const SimWorld& world, uint16_t keyspace, const node::Level& write, size_t write_region,
              const node::Level& read, size_t read_region);
 
+// The same where region i has replicas[i] copies.
+bool overlap(const std::vector<uint32_t>& replicas, const node::Level& write, size_t write_region,
+             const node::Level& read, size_t read_region);
+
 // Whether a loss that the durability allows may have taken from a replica what was acknowledged by an operation invoked
 // at `written_us`, and not given it back when a read of [read_us, read_ended_us] asked it.
 bool excused_by_loss(const SimWorld& world, int64_t written_us, int64_t read_us, int64_t read_ended_us);

@@ -1,5 +1,6 @@
 #include "tests/sim/faults.h"
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <utility>
@@ -10,9 +11,13 @@ using node::NodeIndex;
 
 namespace {
 
-const char* const kNames[] = {"cut_link", "cut_one_way", "isolate_node", "cut_regions",   "clog",
-                              "kill",     "stop",        "pause",        "power_loss",    "power_loss_of_all",
-                              "wipe",     "step_clock",  "leap",         "long_isolation"};
+const char* const kNames[] = {"cut_link", "cut_one_way", "isolate_node", "cut_regions",    "clog",
+                              "kill",     "stop",        "pause",        "power_loss",     "power_loss_of_all",
+                              "wipe",     "step_clock",  "leap",         "long_isolation", "join",
+                              "leave",    "replace",     "rebalance",    "cancel",         "keyspace"};
+
+constexpr long kMembersMax = 9;
+constexpr size_t kQueuedMax = 2;
 
 // Between `low` and `high`, each order of magnitude alike.
 int64_t log_uniform(Rng& rng, double low, double high) {
@@ -25,8 +30,13 @@ FaultPlan FaultPlan::random(Rng& rng) {
   FaultPlan plan;
   if (rng.chance(0.05)) return plan;
   double density = 0.1 + 0.5 * rng.uniform();
+  double ring_density = rng.chance(0.4) ? 0.5 : 0;
+  if (ring_density > 0 && rng.chance(0.3)) density = 0;  // nothing but changes of the ring
   for (uint8_t kind = 0; kind < static_cast<uint8_t>(FaultKind::kKinds); ++kind) {
-    if (rng.chance(density)) plan.rates.push_back({static_cast<FaultKind>(kind), log_uniform(rng, 1e6, 30e6)});
+    bool ring = kind >= static_cast<uint8_t>(FaultKind::kJoin);
+    if (rng.chance(ring ? ring_density : density)) {
+      plan.rates.push_back({static_cast<FaultKind>(kind), log_uniform(rng, ring ? 2e6 : 1e6, 30e6)});
+    }
   }
   if (rng.chance(density)) plan.quality.loss = 0.3 * rng.uniform() * rng.uniform();
   if (rng.chance(density)) plan.quality.duplicate = 0.5 * rng.uniform();
@@ -35,6 +45,10 @@ FaultPlan FaultPlan::random(Rng& rng) {
     plan.quality.reorder_us = log_uniform(rng, 1e3, 1e6);
   }
   return plan;
+}
+
+bool FaultPlan::changes_ring() const {
+  return std::any_of(rates.begin(), rates.end(), [](const Rate& rate) { return rate.kind >= FaultKind::kJoin; });
 }
 
 std::string FaultPlan::to_string() const {
@@ -74,13 +88,39 @@ void FaultInjector::end_later(std::function<void()> end) {
 
 void FaultInjector::down_for_a_while(NodeIndex n) {
   end_later([this, n] {
-    if (!world_.is_up(n)) world_.start(n);
+    if (!world_.is_up(n) && !world_.config().nodes[n].removed()) world_.start(n);
   });
 }
 
-void FaultInjector::happen(FaultKind kind) {
+void FaultInjector::join(std::optional<std::string> dead) {
   const auto& config = world_.config();
+  auto members = std::count_if(config.nodes.begin(), config.nodes.end(), [](const auto& n) { return !n.removed(); });
+  if (members >= kMembersMax && !dead) return;
+  node::NodeInfo info;
+  info.region = dead ? config.nodes[config.node(*dead)].region : config.regions[rng_.below(config.regions.size())];
+  info.name = info.region + "-new-" + std::to_string(++joined_);
+  info.zone = rng_.chance(0.5) ? "a" : "b";
+  info.capacity = rng_.chance(0.7) ? 1 : 0.5 + rng_.uniform();
+  info.identity = rng_.next();
+  uint16_t port = static_cast<uint16_t>(1000 + 3 * joined_);
+  for (node::Address* address : {&info.rpc, &info.resp, &info.http}) *address = {"127.0.0.1", port++};
+  (void)world_.join(std::move(info), std::move(dead));  // refused where it makes no sense
+}
+
+// Raises or lowers the replicas of a keyspace in a region.
+void FaultInjector::change_keyspaces() {
+  const auto& config = world_.config();
+  node::Keyspace wanted = config.keyspaces[rng_.below(config.keyspaces.size())];
+  auto& [region, copies] = *std::next(wanted.replicas.begin(), static_cast<long>(rng_.below(wanted.replicas.size())));
+  copies = 1 + static_cast<uint32_t>(rng_.below(3));
+  (void)world_.change_ring([&](node::ClusterConfig& next) { return node::alter_keyspace(next, wanted); });
+}
+
+void FaultInjector::happen(FaultKind kind) {
+  auto held = world_.shared_config();
+  const node::ClusterConfig& config = *held;
   NodeIndex n = pick(), other = pick();
+  if (kind >= FaultKind::kJoin && kind != FaultKind::kCancel && config.changes.size() >= kQueuedMax) return;
   switch (kind) {
     case FaultKind::kCutLink:
     case FaultKind::kCutOneWay: {
@@ -168,6 +208,28 @@ void FaultInjector::happen(FaultKind kind) {
           if (each != n) world_.mend(n, each);
         }
       });
+      return;
+    case FaultKind::kJoin:
+      join({});
+      return;
+    case FaultKind::kLeave:
+      (void)world_.change_ring(
+          [&](node::ClusterConfig& next) { return node::leave(next, config.nodes[n].name, false); });
+      return;
+    case FaultKind::kReplace:
+      if (!world_.may_lose(n, true)) return;
+      world_.kill(n);
+      join(config.nodes[n].name);
+      down_for_a_while(n);  // if it was refused
+      return;
+    case FaultKind::kRebalance:
+      (void)world_.change_ring(node::rebalance);
+      return;
+    case FaultKind::kCancel:
+      (void)world_.change_ring(node::cancel);
+      return;
+    case FaultKind::kKeyspace:
+      change_keyspaces();
       return;
     case FaultKind::kKinds:
       return;

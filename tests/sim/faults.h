@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@ enum class FaultKind : uint8_t {
   kKill, kStop, kPause, kPowerLoss, kPowerLossOfAll, kWipe,  // machines
   kStepClock, kLeap,                                         // clocks
   kLongIsolation,                                            // a node cut off for longer than the grace of expiry
+  kJoin, kLeave, kReplace, kRebalance, kCancel, kKeyspace,   // changes of the ring
   kKinds
 };
 // clang-format on
@@ -32,6 +34,7 @@ struct FaultPlan {
   std::vector<Rate> rates;
   NetworkQuality quality;
 
+  bool changes_ring() const;
   bool none() const { return rates.empty() && quality.loss == 0 && quality.duplicate == 0 && quality.reorder == 0; }
   // One line for people.
   std::string to_string() const;
@@ -51,12 +54,15 @@ class FaultInjector {
   void happen(FaultKind kind);
   void end_later(std::function<void()> end);
   void down_for_a_while(node::NodeIndex n);
+  void join(std::optional<std::string> dead);
+  void change_keyspaces();
   node::NodeIndex pick() { return static_cast<node::NodeIndex>(rng_.below(world_.config().nodes.size())); }
 
   SimWorld& world_;
   FaultPlan plan_;
   Rng rng_;
   bool active_ = false;
+  uint32_t joined_ = 0;
 };
 
 }  // namespace cartwheel::sim

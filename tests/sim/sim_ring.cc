@@ -43,7 +43,6 @@ node::NodeReports SimWorld::reports(const std::vector<NodeIndex>& reachable) con
   node::NodeReports all;
   for (NodeIndex n : reachable) {
     node::NodeReport report;
-    report.alive = true;
     report.epoch = UINT64_MAX;
     for (const auto& each : machines_[n].stripes) {
       if (!each->running()) {
@@ -75,6 +74,7 @@ Status SimWorld::change_ring(const std::function<Status(node::ClusterConfig&)>& 
   if (!driver) return Status::Unavailable("no majority of the voters can be reached");
   node::ClusterConfig next = *config_;
   RETURN_IF_ERROR(change(next));
+  if (next.epoch == config_->epoch) return Status::Ok();
   if (!ring_active_) {
     ring_active_ = true;
     ring_step();
@@ -121,6 +121,7 @@ void SimWorld::set_ring(node::ClusterConfig next, NodeIndex from) {
       }
     }
   }
+  note_counts();
   learn(from, config_);
   for (NodeIndex n = 0; n < machines_.size(); ++n) {
     if (n == from) continue;
@@ -128,6 +129,14 @@ void SimWorld::set_ring(node::ClusterConfig next, NodeIndex from) {
     queue_.after(delay, [this, n, from, config = config_] {
       if (!machines_[n].down && !network_->is_cut(from, n)) learn(n, config);
     });
+  }
+}
+
+void SimWorld::note_counts() {
+  counts_.resize(config_->keyspaces.size());
+  for (uint16_t k = 0; k < config_->keyspaces.size(); ++k) {
+    std::vector<uint32_t> now = replicas(k);
+    if (std::find(counts_[k].begin(), counts_[k].end(), now) == counts_[k].end()) counts_[k].push_back(std::move(now));
   }
 }
 
@@ -167,7 +176,7 @@ void SimWorld::lose_for_good(NodeIndex n) {
 }
 
 void SimWorld::watch_replacement(size_t loss) {
-  if (config_->changes.empty() && node::moving_arcs(*config_) == 0) {
+  if (!ring_unrest()) {
     history_.losses()[loss].recovered_us = queue_.now();
     return;
   }

@@ -42,6 +42,7 @@ SimWorld::SimWorld(node::ClusterConfig config, WorldOptions options)
         });
       });
   while (machines_.size() < config_->nodes.size()) add_machine();
+  note_counts();
 }
 
 void SimWorld::add_machine() {
@@ -226,6 +227,9 @@ bool SimWorld::may_lose(NodeIndex n, bool wiped) const {
   if (all_synced && !wiped && !any_wipe) return true;
   if (all_synced && wiped && any_power) return false;
   if (removed(n)) return false;
+  for (const Loss& loss : history_.losses()) {
+    if (loss.recovered_us < 0 && removed(loss.node)) return false;
+  }
   for (NodeIndex other = 0; other < machines_.size(); ++other) {
     if (removed(other)) continue;
     if (machines_[other].loss) return false;
@@ -272,7 +276,8 @@ void SimWorld::assess_loss(NodeIndex n) {
         if (history_.events()[index].written) had.add(history_.events()[index].change.dot);
       }
     }
-    crdt::Clock lost = had.minus(stripe_of(n, partition).clock(partition)).minus(others);
+    crdt::Clock lost = had.minus(others);
+    if (!removed(n)) lost.subtract(stripe_of(n, partition).clock(partition));
     for (const auto& row : lost.rows()) {
       for (const auto& interval : row.intervals) {
         for (uint64_t seq = interval.first; seq <= interval.last; ++seq) {

@@ -115,6 +115,9 @@ class SimWorld {
   Trace& trace() { return trace_; }
   Partition partition_of(uint16_t keyspace, const std::string& key) const;
   std::vector<Partition> partitions() const;
+  std::shared_ptr<const node::ClusterConfig> shared_config() const { return config_; }
+  // The replicas per region that the keyspace has had in the course of the run.
+  const std::vector<std::vector<uint32_t>>& replica_counts(uint16_t keyspace) const { return counts_[keyspace]; }
   const std::vector<node::NodeIndex>& owners(Partition partition) const {
     return config_->assignments[partition.keyspace].owners[partition.arc];
   }
@@ -159,6 +162,7 @@ class SimWorld {
   void add_machine();
   bool removed(node::NodeIndex n) const { return config_->nodes[n].removed(); }
   void set_ring(node::ClusterConfig next, node::NodeIndex from);
+  void note_counts();
   void learn(node::NodeIndex n, std::shared_ptr<const node::ClusterConfig> config);
   void fetch(node::NodeIndex n, node::NodeIndex from);
   void ring_step();
@@ -178,7 +182,8 @@ class SimWorld {
   void note(const std::string& line) { trace_.note(queue_.now(), line); }
 
   std::shared_ptr<const node::ClusterConfig> config_;
-  std::set<Partition> moved_;  // partitions whose owners have changed
+  std::set<Partition> moved_;                               // partitions whose owners have changed
+  std::vector<std::vector<std::vector<uint32_t>>> counts_;  // per keyspace
   bool ring_active_ = false;
   WorldOptions options_;
   EventQueue queue_;

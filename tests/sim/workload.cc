@@ -55,6 +55,10 @@ node::NodeIndex Workload::pick_node(const Client& client) {
   for (node::NodeIndex n = 0; n < nodes.size(); ++n) {
     if (nodes[n].region == world_.config().regions[region] && !nodes[n].removed()) candidates.push_back(n);
   }
+  while (candidates.empty()) {  // everybody has left the region
+    auto n = static_cast<node::NodeIndex>(rng_.below(nodes.size()));
+    if (!nodes[n].removed()) candidates.push_back(n);
+  }
   return candidates[rng_.below(candidates.size())];
 }
 
