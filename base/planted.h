@@ -28,6 +28,7 @@ enum class Bug {
   kRelayDropsDelta,         // a relay applies but does not pass on
   kCatchUpClaimsTooMuch,    // catch-up unites clocks after the first chunk
   kQuorumReadsLocal,        // a quorum read does not ask anybody
+  kDeadKnownLate,           // what an exchange's source knew to be dead is known only at the end of the joining
   kPendingRangeNotApplied,  // a pending range removal is not applied to what comes late
   // Of the change of the ring:
   kWriteCountsOldOwnersOnly,  // while an arc moves, a write does not wait for the new owners

@@ -69,6 +69,14 @@ Delta Document::clear(const std::string& key, const std::string& prefix) {
   Change range;
   range.kind = Change::Kind::kRange;
   range.observed = causal_.clock;
+  if (joining_) {  // what this replica shows ahead of its clock, it has observed
+    const auto& rows = object(key).rows();
+    for (const auto& [path, leaf] : rows) {
+      for (const Entry& entry : leaf.entries) {
+        if (path.starts_with(prefix)) range.observed.add(entry.dot);
+      }
+    }
+  }
   changes.push_back(named(std::move(range), next_dot(), prefix));
   const Object& target = object(key);
   auto [first, last] = target.range(prefix);
@@ -82,10 +90,16 @@ Delta Document::clear(const std::string& key, const std::string& prefix) {
   return commit(key, std::move(changes));
 }
 
-void Document::apply(const Delta& delta) {
+bool Document::apply(const Delta& delta) {
+  if (joining_) {
+    for (const Change& change : delta.changes) {
+      if (joining_->skip.contains(change.dot)) return false;
+    }
+  }
   for (const Change& change : delta.changes) {
     if (!causal_.clock.contains(change.dot)) apply_change(delta.key, change);
   }
+  return true;
 }
 
 void Document::apply_change(const std::string& key, const Change& change) {
@@ -109,19 +123,18 @@ void Document::apply_change(const std::string& key, const Change& change) {
   log_[change.dot] = std::move(entry);
 }
 
-void Document::join_leaf(const std::string& key, const std::string& path, const Document& other) {
+void Document::join_leaf(const std::string& key, const std::string& path, const Leaf* theirs, const Causal& other) {
   static const Leaf kNone;
-  const Leaf* theirs = other.leaf(key, path);
   Object& target = objects_[key];
   Leaf& mine = target.at(path);
-  mine.join(causal_.knowledge(), theirs == nullptr ? kNone : *theirs, other.causal_.knowledge());
+  mine.join(causal_.knowledge(), theirs == nullptr ? kNone : *theirs, other.knowledge());
   causal_.apply_pending(key, path, mine);
   if (mine.empty()) target.erase(path);
   drop_if_empty(key);
 }
 
-void Document::take_pending(const Document& other) {
-  for (const PendingRange& range : other.causal_.pending) {
+void Document::take_pending(const Causal& other) {
+  for (const PendingRange& range : other.pending) {
     auto it = objects_.find(range.key);
     if (it == objects_.end()) continue;
     for (auto& [path, leaf] : it->second.rows()) {
@@ -145,35 +158,57 @@ bool Document::catch_up_from(const Document& other) {
       range.observed = *entry.range;
       apply_change(entry.key, range);
     } else {
-      join_leaf(entry.key, entry.path, other);
+      join_leaf(entry.key, entry.path, other.leaf(entry.key, entry.path), other.causal_);
     }
     log_[dot] = entry;
   }
-  take_pending(other);
+  take_pending(other.causal_);
   causal_.unite(other.causal_);
   return true;
 }
 
 void Document::merge(const Document& other) {
-  std::map<std::string, std::vector<std::string>> paths;
-  const std::map<std::string, Object>& theirs = other.objects_;
-  for (const auto* side : {&std::as_const(objects_), &theirs}) {
-    for (const auto& [key, object] : *side) {
-      for (const auto& row : object.rows()) paths[key].push_back(row.first);
+  begin_join(other);
+  while (!join_step()) continue;
+}
+
+void Document::begin_join(const Document& other) {
+  CHECK(!joining_ && !other.joining_);
+  joining_ = Joining{other.causal_, other.objects_, other.log_, {}, other.causal_.clock.minus(causal_.clock)};
+  for (const auto* side : {&objects_, &joining_->objects}) {
+    for (const auto& [key, object] : *side) joining_->keys.insert(key);
+  }
+  if (planted(Bug::kDeadKnownLate)) return;
+  // What the other one knew to be dead must not come in by a delta meanwhile.
+  Causal dead;
+  dead.voids = other.causal_.voids;
+  dead.pending = other.causal_.pending;
+  causal_.unite(dead);
+}
+
+bool Document::join_step() {
+  if (!joining_->keys.empty()) {
+    std::string key = joining_->keys.extract(joining_->keys.begin()).value();
+    const Object& theirs = joining_->objects[key];
+    std::set<std::string> paths;
+    for (const Object* side : {&object(key), &theirs}) {
+      for (const auto& row : side->rows()) paths.insert(row.first);
     }
+    for (const std::string& path : paths) join_leaf(key, path, theirs.find(path), joining_->causal);
+    if (!joining_->keys.empty()) return false;
   }
-  for (const auto& [key, list] : paths) {
-    for (const std::string& path : list) join_leaf(key, path, other);
-  }
-  take_pending(other);
-  DotSet gained = other.causal_.clock.minus(causal_.clock);
-  for (const auto& [dot, entry] : other.log_) {
+  Joining done = std::move(*joining_);
+  joining_.reset();
+  take_pending(done.causal);
+  DotSet gained = done.causal.clock.minus(causal_.clock);
+  for (const auto& [dot, entry] : done.log) {
     if (gained.contains(dot)) log_[dot] = entry;
   }
-  causal_.unite(other.causal_);
+  causal_.unite(done.causal);
   DotSet logged;
   for (const auto& [dot, entry] : log_) logged.add(dot);
   floor_.merge(gained.minus(logged));
+  return true;
 }
 
 void Document::truncate(const DotSet& stable) {

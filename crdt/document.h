@@ -4,6 +4,8 @@
 #pragma once
 
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,13 +29,23 @@ class Document {
   // Removes everything under `prefix` that this replica has seen: a range for the entries, and a reset per counter.
   Delta clear(const std::string& key, const std::string& prefix);
 
-  // Applies the changes that this replica has not applied yet.
-  void apply(const Delta& delta);
+  // Applies the changes that this replica has not applied yet. False, changing nothing, when one of them comes with the
+  // exchange that is being joined.
+  bool apply(const Delta& delta);
 
   // Exact catch-up by the other's dot log. False, changing nothing, when this clock lacks dots below the other's floor.
   bool catch_up_from(const Document& other);
-  // A full exchange in one direction: joins every leaf of `other`, then unites the clocks.
+  // A full exchange in one direction: joins every leaf of `other`, then unites the clocks. REQUIRES: neither is
+  // joining.
   void merge(const Document& other);
+  // The same as a node does it, in steps between which this replica writes and applies deltas: `other`, as it is now,
+  // has come; each step joins one object and tells whether it was the last. Until then leaves run ahead of the clock,
+  // and this replica takes part in no other exchange.
+  void begin_join(const Document& other);
+  bool join_step();
+  bool joining() const { return joining_.has_value(); }
+  // Whether what has come of `key` is joined.
+  bool joined(const std::string& key) const { return joining() && !joining_->keys.contains(key); }
 
   // Drops the log entries of `stable` dots; the floor remembers that they are gone.
   void truncate(const DotSet& stable);
@@ -52,7 +64,7 @@ class Document {
   Actor actor() const { return actor_; }
 
   // document = actor next-seq causal floor objects:varint { key:bytes object } log:varint { dot key path … }.
-  // Canonical.
+  // Canonical. REQUIRES: !joining().
   std::string encode() const;
   static Result<Document> decode(std::string_view bytes);
   // Same objects (remembered resets aside) and same clock: what replicas agree on at quiescence.
@@ -69,11 +81,21 @@ class Document {
     friend bool operator==(const LogEntry&, const LogEntry&) = default;
   };
 
+  // A full exchange that has come and is not joined yet.
+  struct Joining {
+    Causal causal;                          // of the other replica
+    std::map<std::string, Object> objects;  // likewise
+    std::map<Dot, LogEntry> log;            // likewise
+    std::set<std::string> keys;             // still to be joined
+    DotSet skip;                            // dots that come with it: not taken from deltas meanwhile
+    friend bool operator==(const Joining&, const Joining&) = default;
+  };
+
   Dot next_dot() { return {actor_, next_seq_++}; }
   Delta commit(const std::string& key, std::vector<Change> changes);
   void apply_change(const std::string& key, const Change& change);
-  void join_leaf(const std::string& key, const std::string& path, const Document& other);
-  void take_pending(const Document& other);
+  void join_leaf(const std::string& key, const std::string& path, const Leaf* theirs, const Causal& other);
+  void take_pending(const Causal& other);
   const Leaf* leaf(const std::string& key, const std::string& path) const;
   void drop_if_empty(const std::string& key);
 
@@ -83,6 +105,7 @@ class Document {
   std::map<std::string, Object> objects_;
   std::map<Dot, LogEntry> log_;
   DotSet floor_;
+  std::optional<Joining> joining_;
 };
 
 }  // namespace cartwheel::crdt

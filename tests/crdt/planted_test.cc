@@ -90,6 +90,27 @@ TEST(AimedSchedule, OneRoundBringsAResetIncrementBack) {
   g_planted_bug = Bug::kNone;
 }
 
+// What replica 2 shows of an element that it gets while it joins what replica 1 had, which knew it to be superseded.
+std::string shown_after_a_dead_write_in_the_midst() {
+  Twins twins(3);
+  Message dead = twins.add(0, "k", kElement);
+  Message alive = twins.add(0, "k", kElement);
+  twins.apply(1, alive);
+  twins.add(1, "l", kElement);
+  twins.begin_join(2, 1);
+  EXPECT_FALSE(twins.join_step(2));  // "k"
+  twins.apply(2, dead);
+  EXPECT_TRUE(twins.join_step(2));  // "l"
+  return twins.check(2).value_or("as the model");
+}
+
+TEST(AimedSchedule, DeadKnownLateLetsASupersededWriteIn) {
+  EXPECT_EQ(shown_after_a_dead_write_in_the_midst(), "as the model");
+  g_planted_bug = Bug::kDeadKnownLate;
+  EXPECT_NE(shown_after_a_dead_write_in_the_midst(), "as the model");
+  g_planted_bug = Bug::kNone;
+}
+
 bool shown_after_mutual_removals() {
   Twins twins(3);
   twins.add(0, "k", kElement);

@@ -46,6 +46,18 @@ TEST_F(Scenario, ElementOnBothSidesWithMutuallySeenDotsIsAbsentAfterMerge) {
   expect_as_model();
 }
 
+// The join of an exchange takes steps, and what its source knew to be superseded arrives between two of them.
+TEST_F(Scenario, AWriteThatAnExchangeKnowsToBeDeadDoesNotComeInWhileItIsJoined) {
+  Message dead = twins.add(0, "k", kElement);
+  twins.apply(1, twins.add(0, "k", kElement));
+  twins.add(1, "l", kElement);
+  twins.begin_join(2, 1);
+  EXPECT_FALSE(twins.join_step(2));
+  twins.apply(2, dead);
+  EXPECT_TRUE(twins.join_step(2));
+  expect_as_model();
+}
+
 TEST_F(Scenario, RemovingAFieldThatRacesAnIncrementKeepsOnlyTheConcurrentIncrement) {
   twins.apply(1, twins.increment(0, "k", kApples, 5));
   Message removal = twins.clear(1, "k", kCart);
@@ -234,7 +246,7 @@ TEST_F(Forgetful, ADeltaOfADeadEpochIsFencedBeforeTheResetThatCoversItIsForgotte
   Message first = twins.increment(0, "k", kText, 5), second = twins.increment(0, "k", kText, 4);
   twins.apply(1, second);
   Message reset = twins.reset(1, "k", kText);
-  twins[0] = {Document(Actor{1, 1}), {}};
+  twins[0] = {Document(Actor{1, 1}), {}, {}};
   twins[0].document.restart(2);
   twins.merge(0, 1);
   twins.merge(2, 1);

@@ -37,6 +37,14 @@ Seen History::puts(const Seen& seen, std::string_view key, std::string_view path
   return shown & ~superseded;
 }
 
+Seen History::shown(const Seen& seen, const std::string& key, const std::string& prefix) const {
+  Seen all;
+  for (const auto& [place_key, path] : places_) {
+    if (place_key == key && path.starts_with(prefix)) all |= puts(seen, key, path);
+  }
+  return all;
+}
+
 Seen History::taken_off(const Seen& seen, std::string_view key, std::string_view path) const {
   Seen off;
   for (size_t i = 0; i < events_.size(); ++i) {

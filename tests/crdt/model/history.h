@@ -46,6 +46,11 @@ class History {
   int remove_range(Dot dot, const std::string& key, const std::string& prefix, const Seen& seen);
   int reset_counter(Dot dot, const std::string& key, const std::string& path, const Seen& seen);
 
+  // Event `e` removes none but `puts`.
+  void limit(int e, const Seen& puts) { events_[static_cast<size_t>(e)].superseded &= puts; }
+
+  // The puts of `key` under `prefix` that a replica shows which has seen `seen`.
+  Seen shown(const Seen& seen, const std::string& key, const std::string& prefix) const;
   // The paths under `prefix` that have a counter to reset, ascending.
   std::vector<std::string> counters(const Seen& seen, const std::string& key, const std::string& prefix) const;
 

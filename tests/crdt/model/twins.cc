@@ -1,9 +1,12 @@
 #include "tests/crdt/model/twins.h"
 
+#include <algorithm>
+#include <utility>
+
 namespace cartwheel::crdt::model {
 
 Twins::Twins(int replicas) {
-  for (int i = 0; i < replicas; ++i) replicas_.push_back({Document(Actor{static_cast<uint32_t>(i + 1), 1}), {}});
+  for (int i = 0; i < replicas; ++i) replicas_.push_back({Document(Actor{static_cast<uint32_t>(i + 1), 1}), {}, {}});
 }
 
 namespace {
@@ -38,8 +41,11 @@ void Twins::tell(const char* what, size_t r, const Message& message) const {
   }
 }
 
-Message Twins::sent(size_t r, Delta delta, std::vector<int> events) {
-  for (int e : events) replicas_[r].seen.set(e);
+Message Twins::sent(size_t r, Delta delta, std::vector<int> events, const Seen& observed_puts) {
+  for (int e : events) {
+    history_.limit(e, observed_puts);
+    replicas_[r].seen.set(e);
+  }
   Message message{std::move(delta), std::move(events)};
   tell("writes", r, message);
   return message;
@@ -47,60 +53,68 @@ Message Twins::sent(size_t r, Delta delta, std::vector<int> events) {
 
 Message Twins::assign(size_t r, const std::string& key, const std::string& path, std::string value, uint64_t time) {
   Replica& at = replicas_[r];
+  Observed observed = this->observed(r, key);
   Delta d = at.document.assign(key, path, value, Hlc{time});
-  int e = history_.assign(d.changes[0].dot, key, path, at.seen, Hlc{time}, value);
-  return sent(r, std::move(d), {e});
+  int e = history_.assign(d.changes[0].dot, key, path, observed.seen, Hlc{time}, value);
+  return sent(r, std::move(d), {e}, observed.puts);
 }
 
 Message Twins::increment(size_t r, const std::string& key, const std::string& path, int64_t amount) {
   Replica& at = replicas_[r];
+  Observed observed = this->observed(r, key);
   Delta d = at.document.increment(key, path, amount);
-  int e = history_.increment(d.changes[0].dot, key, path, at.seen, amount);
-  return sent(r, std::move(d), {e});
+  int e = history_.increment(d.changes[0].dot, key, path, observed.seen, amount);
+  return sent(r, std::move(d), {e}, observed.puts);
 }
 
 Message Twins::reset(size_t r, const std::string& key, const std::string& path) {
   Replica& at = replicas_[r];
+  Observed observed = this->observed(r, key);
   Delta d = at.document.reset(key, path);
-  int e = history_.remove(d.changes[0].dot, key, path, at.seen);
-  return sent(r, std::move(d), {e});
+  int e = history_.remove(d.changes[0].dot, key, path, observed.seen);
+  return sent(r, std::move(d), {e}, observed.puts);
 }
 
 Message Twins::add(size_t r, const std::string& key, const std::string& path) {
   Replica& at = replicas_[r];
+  Observed observed = this->observed(r, key);
   Delta d = at.document.add(key, path);
-  int e = history_.put(d.changes[0].dot, key, path, at.seen, {});
-  return sent(r, std::move(d), {e});
+  int e = history_.put(d.changes[0].dot, key, path, observed.seen, {});
+  return sent(r, std::move(d), {e}, observed.puts);
 }
 
 Message Twins::flag(size_t r, const std::string& key, const std::string& path, bool on) {
   Replica& at = replicas_[r];
+  Observed observed = this->observed(r, key);
   Delta d = at.document.flag(key, path, on);
-  int e = history_.put(d.changes[0].dot, key, path, at.seen, on ? "1" : "0");
-  return sent(r, std::move(d), {e});
+  int e = history_.put(d.changes[0].dot, key, path, observed.seen, on ? "1" : "0");
+  return sent(r, std::move(d), {e}, observed.puts);
 }
 
 Message Twins::expire(size_t r, const std::string& key, std::optional<int64_t> at_ms) {
   Replica& at = replicas_[r];
+  Observed observed = this->observed(r, key);
   Delta d = at.document.expire(key, at_ms);
   std::string value;
   if (at_ms) Encoder(value).u64(static_cast<uint64_t>(*at_ms));
-  int e = history_.put(d.changes[0].dot, key, path_step(Tag::kExpiry), at.seen, value);
-  return sent(r, std::move(d), {e});
+  int e = history_.put(d.changes[0].dot, key, path_step(Tag::kExpiry), observed.seen, value);
+  return sent(r, std::move(d), {e}, observed.puts);
 }
 
 Message Twins::clear(size_t r, const std::string& key, const std::string& prefix) {
   Replica& at = replicas_[r];
-  std::vector<std::string> counters = history_.counters(at.seen, key, prefix);
+  Observed observed = this->observed(r, key);
+  std::vector<std::string> counters = history_.counters(observed.seen, key, prefix);
   Delta d = at.document.clear(key, prefix);
-  std::vector<int> events = {history_.remove_range(d.changes[0].dot, key, prefix, at.seen)};
+  std::vector<int> events = {
+      history_.remove_range(d.changes[0].dot, key, prefix, at.seen | history_.shown(observed.seen, key, prefix))};
   // Events are made from what the delta says it does; that it says enough is for check() to find.
   for (size_t i = 1; i < d.changes.size(); ++i) {
-    events.push_back(history_.reset_counter(d.changes[i].dot, key, d.changes[i].path, at.seen));
+    events.push_back(history_.reset_counter(d.changes[i].dot, key, d.changes[i].path, observed.seen));
   }
   std::vector<std::string> reset;
   for (size_t i = 1; i < d.changes.size(); ++i) reset.push_back(d.changes[i].path);
-  Message message = sent(r, std::move(d), std::move(events));
+  Message message = sent(r, std::move(d), std::move(events), Seen().set());
   if (reset != counters)
     clear_mismatch_ = "a clear resets " + std::to_string(reset.size()) + " counters where " +
                       std::to_string(counters.size()) + " show";
@@ -109,7 +123,7 @@ Message Twins::clear(size_t r, const std::string& key, const std::string& prefix
 
 void Twins::apply(size_t r, const Message& message) {
   tell("applies", r, message);
-  replicas_[r].document.apply(message.delta);
+  if (!replicas_[r].document.apply(message.delta)) return;
   for (int e : message.events) replicas_[r].seen.set(e);
 }
 
@@ -130,12 +144,42 @@ void Twins::merge(size_t r, size_t from) {
   replicas_[r].seen |= replicas_[from].seen;
 }
 
+void Twins::begin_join(size_t r, size_t from) {
+  if (trace) trace(std::to_string(r) + " begins to join " + std::to_string(from));
+  replicas_[r].document.begin_join(replicas_[from].document);
+  replicas_[r].coming = replicas_[from].seen;
+}
+
+bool Twins::join_step(size_t r) {
+  Replica& at = replicas_[r];
+  bool last = at.document.join_step();
+  if (trace) trace(std::to_string(r) + (last ? " joins the last" : " joins one"));
+  if (last) at.seen |= std::exchange(at.coming, {});
+  return last;
+}
+
+Twins::Observed Twins::observed(size_t r, const std::string& key) const {
+  const Replica& at = replicas_[r];
+  Observed all{at.seen, Seen().set()};
+  if (at.document.joined(key)) all.seen |= at.coming;
+  if (!at.document.joining() || at.document.joined(key)) return all;
+  for (size_t i = 0; i < history_.events().size(); ++i) {
+    const Event& e = history_.events()[i];
+    if (!e.puts || e.key != key) continue;
+    const Leaf* leaf = document(r).object(key).find(e.path);
+    auto is_it = [&](const Entry& entry) { return entry.dot == e.dot; };
+    if (leaf == nullptr || std::none_of(leaf->entries.begin(), leaf->entries.end(), is_it)) all.puts.reset(i);
+  }
+  return all;
+}
+
 int64_t Twins::count(size_t r, const std::string& key, const std::string& path) const {
   const Leaf* leaf = document(r).object(key).find(path);
   return leaf == nullptr ? 0 : leaf->count();
 }
 
 std::optional<std::string> Twins::check_place(size_t r, const std::string& key, const std::string& path) const {
+  if (document(r).joining()) return {};
   std::string have = view(r, key, path), want = history_.view(replicas_[r].seen, key, path);
   if (have == want) return {};
   return "replica " + std::to_string(r) + " at " + key + readable(path) + ": has \"" + have + "\", the model \"" +
@@ -160,6 +204,7 @@ std::optional<std::string> Twins::check_clock(size_t r) const {
 
 std::optional<std::string> Twins::check(size_t r) const {
   if (auto why = check_clock(r)) return why;
+  if (document(r).joining()) return {};
   size_t visible = 0;
   for (const auto& [key, object] : document(r).objects()) {
     for (const auto& row : object.rows()) visible += row.second.visible();

@@ -15,6 +15,7 @@ namespace cartwheel::crdt::model {
 struct Replica {
   Document document;
   Seen seen;
+  Seen coming;  // what the exchange that is being joined brings
 };
 
 struct Message {
@@ -45,6 +46,9 @@ class Twins {
   void apply_change(size_t r, const Message& message, size_t change);  // one of its changes alone
   bool catch_up(size_t r, size_t from);
   void merge(size_t r, size_t from);
+  // A full exchange in steps; join_step tells whether it was the last.
+  void begin_join(size_t r, size_t from);
+  bool join_step(size_t r);
 
   // What replica `r` shows at (key, path).
   std::string view(size_t r, const std::string& key, const std::string& path) const {
@@ -52,7 +56,8 @@ class Twins {
   }
   int64_t count(size_t r, const std::string& key, const std::string& path) const;
 
-  // Nothing, or how replica `r` differs from the model: at one place, in its clock, and everywhere.
+  // Nothing, or how replica `r` differs from the model: at one place, in its clock, and everywhere. While it is
+  // joining, its leaves run ahead of its clock, and only that is compared.
   std::optional<std::string> check_place(size_t r, const std::string& key, const std::string& path) const;
   std::optional<std::string> check_clock(size_t r) const;
   std::optional<std::string> check(size_t r) const;
@@ -62,7 +67,13 @@ class Twins {
 
  private:
   void tell(const char* what, size_t r, const Message& message) const;
-  Message sent(size_t r, Delta delta, std::vector<int> events);
+  Message sent(size_t r, Delta delta, std::vector<int> events, const Seen& observed_puts);
+  // What a write at `key` observes. While an exchange is being joined that is all that came of the keys joined so far;
+  // of the others a put that came meanwhile is not observed where the exchange's source knew it to be dead.
+  struct Observed {
+    Seen seen, puts;
+  };
+  Observed observed(size_t r, const std::string& key) const;
 
   History history_;
   std::vector<Replica> replicas_;

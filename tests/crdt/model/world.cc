@@ -61,6 +61,7 @@ class World {
     crash_ = pick({0.0, 0.0, 0.01, 0.05});
     sync_ = pick({0.05, 0.3, 1.0});
     splits_ = pick({0.0, 0.3, 1.0});
+    joins_ = pick({0.0, 0.3, 0.9});
     keys_ = 1 + rng_.below(2);
     std::vector<std::string> paths = all_paths();
     for (uint64_t n = 1 + rng_.below(6); n > 0; --n) paths_.push_back(paths[rng_.below(paths.size())]);
@@ -70,7 +71,8 @@ class World {
   std::optional<std::string> run() {
     for (uint64_t steps = 5 + rng_.below(115); steps > 0; --steps) {
       if (auto why = step()) return why;
-      if (rng_.chance(sync_)) synced_[last_] = twins_[last_];
+      // A life in which an exchange is being joined begins the joining anew: here it goes back to before.
+      if (rng_.chance(sync_) && !twins_.document(last_).joining()) synced_[last_] = twins_[last_];
     }
     if (auto why = quiesce()) return why;
     // Late copies of what all have must change nothing, whatever was truncated and forgotten by then.
@@ -105,7 +107,15 @@ class World {
       return deliver();
     } else if (x < 0.86) {
       size_t q = rng_.below(twins_.size());
-      if (q == r) return {};
+      if (twins_.document(r).joining()) {
+        twins_.join_step(r);
+        return twins_.check(r);
+      }
+      if (q == r || twins_.document(q).joining()) return {};
+      if (rng_.chance(joins_)) {
+        twins_.begin_join(r, q);
+        return {};
+      }
       if (!twins_.catch_up(r, q) && rng_.chance(0.5)) twins_.merge(r, q);
       return twins_.check(r);
     } else if (x < 0.88) {
@@ -188,17 +198,20 @@ class World {
   void crash(size_t r) {
     if (twins_.trace) twins_.trace(std::to_string(r) + " crashes");
     if (rng_.chance(0.2)) {
-      twins_[r] = {Document(twins_.document(r).actor()), {}};
+      twins_[r] = {Document(twins_.document(r).actor()), {}, {}};
     } else {
       auto restored = Document::decode(synced_[r].document.encode());
       CHECK(restored.ok());
-      twins_[r] = {*restored, synced_[r].seen};
+      twins_[r] = {*restored, synced_[r].seen, {}};
     }
     if (!planted(Bug::kReuseDot)) twins_[r].document.restart(++epochs_[r]);
     synced_[r] = twins_[r];
   }
 
   std::optional<std::string> quiesce() {
+    for (size_t r = 0; r < twins_.size(); ++r) {
+      while (twins_.document(r).joining()) twins_.join_step(r);
+    }
     for (int round = 0; round < 3; ++round) {
       for (size_t r = 0; r < twins_.size(); ++r) {
         for (size_t q = 0; q < twins_.size(); ++q) {
@@ -246,7 +259,7 @@ class World {
   std::vector<std::string> paths_;
   uint64_t keys_ = 1;
   size_t last_ = 0;
-  double loss_ = 0, crash_ = 0, sync_ = 0, splits_ = 0;
+  double loss_ = 0, crash_ = 0, sync_ = 0, splits_ = 0, joins_ = 0;
 };
 
 }  // namespace
