@@ -1,6 +1,8 @@
 #include "node/core/balance.h"
 
 #include <algorithm>
+#include <map>
+#include <queue>
 
 #include "base/check.h"
 
@@ -94,44 +96,55 @@ void find_levels(std::vector<Zone>& zones, uint32_t arcs, uint64_t copies) {
   }
 }
 
-// The bounds of the nodes of one zone.
-void bound_nodes(const Zone& zone, const std::vector<Weighted>& nodes, uint32_t arcs, std::vector<Bounds>& bounds) {
-  const Level level = zone.level;
-  std::vector<uint32_t> rounded;  // nodes whose share is not a whole number
-  Wide fractions = 0;             // what rounding them down leaves over
-  for (uint32_t n : zone.nodes) {
-    if (level.copies * nodes[n].weight >= arcs * level.weight) {
-      bounds[n] = {arcs, arcs};
-      continue;
-    }
-    const Wide share = scaled_share(level, nodes[n].weight, arcs);
-    const uint32_t low = static_cast<uint32_t>(share / level.weight);
-    bounds[n] = {low, low};
-    if (share % level.weight == 0) continue;
-    fractions += share % level.weight;
-    rounded.push_back(n);
-  }
-  if (rounded.empty()) return;
-  // Rounded up, a node bears (low + 1) / weight.
-  auto less_burdened = [&](uint32_t a, uint32_t b) {
-    return Wide{bounds[a].low + 1} * nodes[b].weight < Wide{bounds[b].low + 1} * nodes[a].weight;
-  };
-  std::sort(rounded.begin(), rounded.end(),
-            [&](uint32_t a, uint32_t b) { return less_burdened(a, b) || (!less_burdened(b, a) && a < b); });
-  const uint32_t last_needed = rounded[static_cast<size_t>((fractions + level.weight - 1) / level.weight) - 1];
-  for (uint32_t n : rounded) {
-    bool within = Wide{bounds[n].low + 1} * 100 * level.weight <= level.copies * nodes[n].weight * 101;
-    if (within || !less_burdened(last_needed, n)) bounds[n].high = bounds[n].low + 1;
-  }
-}
-
-Bounds bound_copies(const Zone& zone, uint32_t arcs) {
-  if (zone.level.weight == 0)
-    return {static_cast<uint32_t>(zone.nodes.size()), static_cast<uint32_t>(zone.nodes.size())};
+Bounds copies_of(const Zone& zone, uint32_t arcs) {
+  const uint32_t all = static_cast<uint32_t>(zone.nodes.size());
+  if (zone.level.weight == 0) return {all, all};
   Wide held = 0;
   for (uint64_t w : zone.weights) held += scaled_share(zone.level, w, arcs);
   const Wide arc = arcs * zone.level.weight;
   return {static_cast<uint32_t>(held / arc), static_cast<uint32_t>((held + arc - 1) / arc)};
+}
+
+// Upper bounds of the nodes of `zones`, which are at one level: raised from the lower bounds, the node that it burdens
+// least first, until all copies that the zones hold fit. Nodes that it burdens equally are raised alike.
+void raise_upper_bounds(const std::vector<const Zone*>& zones, const std::vector<Weighted>& nodes, uint32_t arcs,
+                        Balance& balance) {
+  auto more_burdened = [&](uint32_t a, uint32_t b) {  // by one arc more
+    Wide x = Wide{balance.node_arcs[a].high + 1} * nodes[b].weight;
+    Wide y = Wide{balance.node_arcs[b].high + 1} * nodes[a].weight;
+    return x != y ? x > y : a > b;
+  };
+  std::priority_queue<uint32_t, std::vector<uint32_t>, decltype(more_burdened)> queue(more_burdened);
+  std::map<uint32_t, uint64_t> room;  // by zone
+  Wide held = 0;                      // times the level's weight
+  for (const Zone* z : zones) {
+    for (uint32_t n : z->nodes) {
+      held += scaled_share(z->level, nodes[n].weight, arcs);
+      room[nodes[n].zone] += balance.node_arcs[n].high;
+      if (balance.node_arcs[n].high < arcs) queue.push(n);
+    }
+  }
+  auto all_fit = [&] {
+    uint64_t sum = 0;
+    for (auto [zone, most] : room) {
+      const Bounds& copies = balance.zone_copies[zone];
+      if (most < uint64_t{copies.low} * arcs) return false;
+      sum += std::min(most, uint64_t{copies.high} * arcs);
+    }
+    return sum * zones[0]->level.weight >= held;
+  };
+  Wide last_arcs = 0, last_weight = 1;  // what the last raised node bears
+  for (bool fit = all_fit(); !queue.empty(); fit = fit || all_fit()) {
+    const uint32_t n = queue.top();
+    uint32_t& high = balance.node_arcs[n].high;
+    if (fit && Wide{high + 1} * last_weight > last_arcs * nodes[n].weight) return;
+    queue.pop();
+    last_arcs = ++high;
+    last_weight = nodes[n].weight;
+    ++room[nodes[n].zone];
+    if (high < arcs) queue.push(n);
+  }
+  CHECK(all_fit());
 }
 
 }  // namespace
@@ -142,9 +155,31 @@ Balance balance_of(const std::vector<Weighted>& nodes, uint32_t arcs, uint32_t r
   find_levels(zones, arcs, uint64_t{arcs} * replicas);
   Balance balance;
   balance.node_arcs.resize(nodes.size());
+  std::vector<std::vector<const Zone*>> levels(1);  // zones at the common level, then each that has one of its own
   for (const Zone& z : zones) {
-    bound_nodes(z, nodes, arcs, balance.node_arcs);
-    balance.zone_copies.push_back(bound_copies(z, arcs));
+    balance.zone_copies.push_back(copies_of(z, arcs));
+    if (z.settled) {
+      levels.push_back({&z});
+    } else {
+      levels[0].push_back(&z);
+    }
+    for (uint32_t n : z.nodes) {
+      const uint32_t low = z.level.weight == 0
+                               ? arcs
+                               : static_cast<uint32_t>(scaled_share(z.level, nodes[n].weight, arcs) / z.level.weight);
+      balance.node_arcs[n] = {low, low};
+    }
+  }
+  for (const auto& level : levels) {
+    if (!level.empty() && level[0]->level.weight > 0) raise_upper_bounds(level, nodes, arcs, balance);
+  }
+  for (const Zone& z : zones) {
+    for (uint32_t n : z.nodes) {
+      auto& [low, high] = balance.node_arcs[n];
+      const Wide share = scaled_share(z.level, nodes[n].weight, arcs);
+      const bool whole = low * z.level.weight == share;
+      if (!whole && Wide{low + 1} * 100 * z.level.weight <= share * 101) high = std::max(high, low + 1);
+    }
   }
   return balance;
 }

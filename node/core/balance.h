@@ -32,15 +32,17 @@ struct Balance {
 // Bounds are shares in whole numbers:
 //   - zone_copies: the zone's share of one arc, rounded down and up. So an arc spans min(replicas, zones) zones, and
 //   the
-//     copies beyond one per zone are spread as evenly as the zones' capacities are: of 5 replicas in 3 equal zones no
-//     zone holds 3.
-//   - node_arcs: low is the node's share rounded down. High is it rounded up where that is within 1 % of the share;
-//   where
-//     too few nodes of a zone are that large, for those that it burdens least, just as many as it takes (and those that
-//     it burdens equally). For the others it is low.
-// There is a placement within these bounds: shares themselves are one in fractions (each arc gives each node the same
-// part of its share), node by node, zone by zone and in all, and fractions of such nested sums can be rounded to whole
-// numbers.
+//     copies beyond one per zone are spread as the zones' capacities are: of 5 replicas in 3 equal zones no zone has 3.
+//   - node_arcs: low is the node's share rounded down. High is such that the largest load / share is the least that
+//   whole
+//     numbers allow, or 1.01 if that is more: it is μ times the weight, rounded down, for the smallest μ with which all
+//     copies fit; but at least the share rounded up where that is within 1 % of the share.
+// A node that leaves makes no bound smaller and one that joins makes none larger, as long as the zones' limits stay out
+// of it. So what the one owned goes to others, what the other gets comes from others, and nothing else has to move.
+//
+// There is a placement within these bounds: take loads within them that add up, and let each arc give each node the
+// same part of its load. That is a placement in fractions of copies within all of them; and as they bound nested sums
+// (nodes, zones, all), one in whole copies is within them too.
 //
 // REQUIRES: 0 < replicas <= nodes.size(), weights from 1 to 10^9, arcs from 1 to 2^16, at most 2^16 nodes.
 Balance balance_of(const std::vector<Weighted>& nodes, uint32_t arcs, uint32_t replicas);

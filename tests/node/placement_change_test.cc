@@ -100,7 +100,7 @@ TEST(PlacementChange, ReplaceMovesExactlyWhatTheOldNodeOwned) {
     Rng rng(seed);
     Region region = random_region(rng, 100, 1 + seed % 5, seed % 2 == 0);
     Owners before = place(region);
-    for (int step = 0; step < 5; ++step) {
+    for (int step = 0; step < 3; ++step) {
       const size_t i = rng.below(region.nodes.size());
       const uint64_t owned = loads(region, before)[i];
       region.nodes[i].node = region.next++;
@@ -139,15 +139,17 @@ TEST(PlacementChange, AnotherReplicaMovesOneCopyOfEachArcAndOneLessMovesNothing)
   }
 }
 
-// Whatever came before: loads stay even, arcs stay spread, each change moves the least that it can, and that is hardly
-// more than if shares might be rounded and zones filled in any way.
-void expect_laws_over_history(uint64_t seed, size_t most, uint32_t arcs, int steps) {
+struct Total {
+  uint64_t moved = 0, least_of_any_kind = 0;
+};
+
+// Whatever came before: loads stay even, arcs stay spread, and each change moves the least that it can.
+void expect_laws_over_history(uint64_t seed, size_t most, uint32_t arcs, int steps, Total& total) {
   Rng rng(seed);
   const bool unequal = seed % 2 == 0;
   Region region = random_region(rng, most, 1 + seed % 5, unequal);
   region.arcs = arcs;
   Owners before = place(region);
-  uint64_t all = 0, least_of_any_kind = 0;
   for (int step = 0; step < steps;) {
     const Change change = static_cast<Change>(rng.below(6));
     if (!apply(change, rng, unequal, region)) continue;
@@ -155,22 +157,23 @@ void expect_laws_over_history(uint64_t seed, size_t most, uint32_t arcs, int ste
     SCOPED_TRACE("seed " + std::to_string(seed) + " step " + std::to_string(step) + ": " + name_of(change));
     Owners after = place(region, before);
     expect_laws(region, before, after);
-    all += moved(before, after);
-    least_of_any_kind += least_moved(region, before, after, widest_ranges_of(region));
+    total.moved += moved(before, after);
+    total.least_of_any_kind += least_moved(region, before, after, widest_ranges_of(region));
     before = after;
     if (testing::Test::HasFailure()) return;
-  }
-  if (arcs >= 1024) {
-    EXPECT_LE(static_cast<double>(all), 1.02 * static_cast<double>(least_of_any_kind)) << "seed " << seed;
   }
 }
 
 TEST(PlacementChange, HistoriesOfSmallRegionsKeepTheLaws) {
-  for (uint64_t seed = 1; seed <= 40 && !HasFailure(); ++seed) expect_laws_over_history(seed, 20, 64, 25);
+  Total total;
+  for (uint64_t seed = 1; seed <= 40 && !HasFailure(); ++seed) expect_laws_over_history(seed, 20, 64, 25, total);
 }
 
+// And evenness costs hardly anything: with shares rounded and zones filled in any way, the changes would move as much.
 TEST(PlacementChange, HistoriesOfLargeRegionsKeepTheLaws) {
-  for (uint64_t seed = 1; seed <= 10 && !HasFailure(); ++seed) expect_laws_over_history(seed, 100, 1024, 20);
+  Total total;
+  for (uint64_t seed = 1; seed <= 10 && !HasFailure(); ++seed) expect_laws_over_history(seed, 100, 1024, 20, total);
+  EXPECT_LE(static_cast<double>(total.moved), 1.01 * static_cast<double>(total.least_of_any_kind));
 }
 
 // Whole zones come and go, several nodes at a time, and nodes change their zones.

@@ -33,34 +33,50 @@ ZoneRange zone_limits(const Region& region, size_t size) {
   return {1, std::min<size_t>(size, region.replicas - zones + 1)};
 }
 
-// The nodes of one zone that holds `held` copies. Adds their ranges to `out`.
-void share_within(const Region& region, const std::string& zone, double held, bool widest,
-                  std::vector<LoadRange>& out) {
+// The shares of the nodes of a zone that holds `held` copies, rounded down, into `out`.
+void share_within(const Region& region, const std::string& zone, double held, std::vector<LoadRange>& out) {
   const double arcs = region.arcs;
-  std::vector<double> weights, burdens;  // a burden: load / share when rounded up
-  std::vector<size_t> members;
-  for (size_t i = 0; i < region.nodes.size(); ++i) {
-    if (region.nodes[i].zone != zone) continue;
-    members.push_back(i);
-    weights.push_back(region.nodes[i].capacity);
+  std::vector<double> weights;
+  for (const Candidate& c : region.nodes) {
+    if (c.zone == zone) weights.push_back(c.capacity);
   }
   const double top = held / *std::min_element(weights.begin(), weights.end());
   const double level = bisect(top, held - kTiny / 1000, [&](double l) { return sum_at(weights, l, arcs); });
-  double fractions = 0;
-  for (size_t i : members) {
-    double share = std::min(arcs, level * region.nodes[i].capacity);
-    double low = std::floor(share + kTiny);
-    out[i] = {share, static_cast<uint64_t>(low), static_cast<uint64_t>(low)};
-    if (share - low < kTiny) continue;
-    burdens.push_back((low + 1) / share);
-    fractions += share - low;
+  for (size_t i = 0; i < region.nodes.size(); ++i) {
+    if (region.nodes[i].zone != zone) continue;
+    const double share = std::min(arcs, level * region.nodes[i].capacity);
+    out[i].share = share;
+    out[i].low = out[i].high = static_cast<uint64_t>(share + kTiny);
   }
-  if (burdens.empty()) return;
-  std::sort(burdens.begin(), burdens.end());
-  const double limit = std::max(1.01, burdens[static_cast<size_t>(std::ceil(fractions - kTiny)) - 1]) + kTiny / 100;
-  for (size_t i : members) {
-    if (out[i].share - static_cast<double>(out[i].low) < kTiny) continue;
-    if (widest || static_cast<double>(out[i].low + 1) / out[i].share <= limit) ++out[i].high;
+}
+
+// The upper bounds of the nodes in `zones`, which share one level: capacity times μ, for the smallest μ with which all
+// `held` copies fit.
+void bound_above(const Region& region, const std::set<std::string>& zones, double held, Ranges& ranges) {
+  auto most = [&](size_t i, double mu) {
+    return std::min<double>(region.arcs, std::floor(mu * region.nodes[i].capacity + kTiny / 100));
+  };
+  double top = 0;
+  for (const Candidate& c : region.nodes) top = std::max(top, (region.arcs + 1) / c.capacity);
+  const double mu = bisect(top, 1, [&](double m) {
+    std::map<std::string, double> room;
+    for (size_t i = 0; i < region.nodes.size(); ++i) {
+      if (zones.contains(region.nodes[i].zone)) room[region.nodes[i].zone] += most(i, m);
+    }
+    double sum = 0;
+    for (auto [zone, copies] : room) {
+      if (copies < static_cast<double>(ranges.zones[zone].low * region.arcs)) return 0;
+      sum += std::min(copies, static_cast<double>(ranges.zones[zone].high * region.arcs));
+    }
+    return sum > held - kTiny ? 1 : 0;
+  });
+  for (size_t i = 0; i < region.nodes.size(); ++i) {
+    if (!zones.contains(region.nodes[i].zone)) continue;
+    LoadRange& range = ranges.loads[i];
+    if (range.share > region.arcs - kTiny) continue;
+    range.high = std::max(range.low, static_cast<uint64_t>(most(i, mu + kTiny)));
+    double up = std::ceil(range.share - kTiny);
+    if (up <= 1.01 * range.share + kTiny / 100) range.high = std::max(range.high, static_cast<uint64_t>(up));
   }
 }
 
@@ -85,13 +101,26 @@ Ranges find_ranges(const Region& region, bool widest) {
   });
   Ranges out;
   out.loads.resize(region.nodes.size());
+  std::set<std::string> at_common_level;
+  double held_at_common_level = 0;
   for (auto& [zone, w] : weights) {
     const double copies_of_zone = held(zone, common);
-    share_within(region, zone, copies_of_zone, widest, out.loads);
+    share_within(region, zone, copies_of_zone, out.loads);
     out.zones[zone] = {static_cast<uint64_t>(std::floor(copies_of_zone / arcs + kTiny)),
                        static_cast<uint64_t>(std::ceil(copies_of_zone / arcs - kTiny))};
-    if (widest) out.zones[zone] = zone_limits(region, sizes.at(zone));
+    if (std::abs(sum_at(w, common, arcs) - copies_of_zone) > kTiny) {
+      bound_above(region, {zone}, copies_of_zone, out);
+    } else {
+      at_common_level.insert(zone);
+      held_at_common_level += copies_of_zone;
+    }
   }
+  if (!at_common_level.empty()) bound_above(region, at_common_level, held_at_common_level, out);
+  if (!widest) return out;
+  for (LoadRange& range : out.loads) {
+    range.high = std::max(range.high, static_cast<uint64_t>(std::ceil(range.share - kTiny)));
+  }
+  for (auto& [zone, range] : out.zones) range = zone_limits(region, sizes.at(zone));
   return out;
 }
 

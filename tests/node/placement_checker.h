@@ -27,7 +27,7 @@ struct Ranges {
 
 // Shares, and the whole numbers that they may be rounded to (node/core/balance.h).
 Ranges ranges_of(const Region& region);
-// The widest sense of even: shares rounded up or down everywhere, an arc spans min(replicas, zones) zones somehow.
+// The widest sense of even: shares rounded up or down anywhere, an arc spans min(replicas, zones) zones somehow.
 Ranges widest_ranges_of(const Region& region);
 
 // "" or what is wrong: an owner that is no node, twice in an arc, too few owners, fewer zones than possible, more or
