@@ -159,9 +159,24 @@ struct Candidate {
   double capacity;
 };
 
-// Assigns `replicas` owners to each of `arcs` arcs: distinct nodes, as many zones as there are, loads in proportion to
-// capacity, starting from `before` (may be empty) and moving as little as balance allows (greedy minimal movement). The
-// result depends on the arguments alone. Errors: kInvalidArgument when replicas > candidates.
+// The arcs times the candidates of one placement, at most: what it holds in memory is about 50 bytes for each.
+inline constexpr uint64_t kMaxPlacementChoices = 1 << 24;
+
+// Assigns `replicas` owners to each of `arcs` arcs, in order of preference. `before` are the preference lists so far;
+// they may be empty, have more or fewer replicas, or name nodes that are no candidates any more.
+//   1. The owners of an arc are distinct and span as many zones as they can: min(replicas, zones).
+//   2. As far as (1) permits, each node owns arcs in proportion to its capacity, and each zone holds copies of each arc
+//   in
+//      proportion to its own, rounded down or up: within balance_of() of node/core/balance.h.
+//   3. Among all assignments with (1) and (2) it is one that moves the least data: that has the fewest owners of an arc
+//      that did not own it before.
+//   4. Each position is spread evenly too: a node comes first in a part of its arcs that is 1 / replicas rounded down
+//   or
+//      up, second in its part of the others, and so on. The fewest arcs change who comes first for it, given the
+//      owners.
+// The result depends on the arguments alone, not on their order. docs/membership.md has the figures.
+// Errors: kInvalidArgument when replicas > candidates, a candidate is named twice or has a capacity out of range, or
+// the region is larger than kMaxPlacementChoices.
 Result<std::vector<std::vector<NodeIndex>>> assign_region(const std::vector<Candidate>& candidates, uint32_t arcs,
                                                           uint32_t replicas,
                                                           const std::vector<std::vector<NodeIndex>>& before);
