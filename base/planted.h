@@ -29,6 +29,19 @@ enum class Bug {
   kCatchUpClaimsTooMuch,    // catch-up unites clocks after the first chunk
   kQuorumReadsLocal,        // a quorum read does not ask anybody
   kPendingRangeNotApplied,  // a pending range removal is not applied to what comes late
+  // Of gossip:
+  kRefuteSameIncarnation,  // a refutation does not raise the incarnation
+  kIncarnationForgotten,   // news without a transition does not raise the stored incarnation
+  kSuspicionNeverExpires,  // a suspect stays one
+  kAccusedNotTold,         // a member that counts as dead is not told so when it shows up
+  kDeadNeverProbed,        // nobody looks whether a dead member is back
+  kRemovedComesBack,       // the identity of a sender is not looked at
+  kReplayTaken,            // the replay window takes everything
+  kAnyIncarnation,         // an incarnation is believed however high it is
+  kNewsNeverRetires,       // news is transmitted for ever
+  kConfirmationsBySelf,    // an accuser that repeats itself counts as a confirmation
+  kPushPullLearnsNothing,  // what a push-pull finds is not taken
+  kOldGatewaysOnly,        // another region is sought at its gateways alone
 };
 
 #ifdef CARTWHEEL_PLANTED_BUGS
