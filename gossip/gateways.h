@@ -1,5 +1,5 @@
 // Gateways: the few members of a region that talk to other regions. Everybody picks them by rendezvous hashing over the
-// region's members that are not known to be gone, so that the same view gives the same gateways, and one that goes is
+// region's members that are known to be alive, so that the same view gives the same gateways, and one that goes is
 // replaced without moving the others.
 #pragma once
 

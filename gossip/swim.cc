@@ -221,6 +221,7 @@ void Swim::Impl::on_tick(Instant now) {
   if (now >= next_facts) spread_facts(now);
   if (now >= next_gossip) gossip(now);
   if (now >= next_exchange) start_exchange(now);
+  if (now >= next_far_exchange) far_exchange(now);
   if (now >= next_reconnect) reconnect(now);
   if (now >= next_wan_probe) wan_probe(now);
   if (now >= next_wan_gossip) wan_gossip(now);
@@ -230,7 +231,7 @@ void Swim::Impl::on_tick(Instant now) {
 Instant Swim::Impl::next_deadline() const {
   if (!member) return kNever;
   Instant next = std::min({probe.end, probe.indirect_at, next_probe, next_facts, next_gossip, next_exchange,
-                           next_reconnect, next_wan_probe, next_wan_gossip});
+                           next_reconnect, next_wan_probe, next_wan_gossip, next_far_exchange});
   for (const auto& [sequence_number, relay] : relays) next = std::min({next, relay.nack_at, relay.end});
   if (!planted(Bug::kSuspicionNeverExpires))
     for (const auto& [id, suspicion] : suspicions) next = std::min(next, suspicion.deadline());

@@ -16,30 +16,28 @@
 namespace cartwheel::gossip {
 
 void Swim::Impl::start_exchange(Instant now) {
-  next_exchange = now + (joined ? jittered(options.push_pull_interval) : jittered(Duration::seconds(1)));
-  bool others = regions.size() > 1, far = false;
-  if (others) {
-    if (order.size() == 0)
-      far = true;
-    else if (!joined)
-      far = ++exchange_tries % 3 == 0;  // in case nobody of our own region is up
-    else
-      far = is_gateway() && rng.below(3) == 0;
-  }
-  MemberId partner = kNoMember;
-  if (far) {
-    uint16_t region = static_cast<uint16_t>(rng.below(regions.size() - 1));
-    if (region >= own_region) ++region;
-    partner = pick_of_region(region, rng.below(4) == 0);
-  } else if (auto peers = pick_peers(1, self.id); !peers.empty()) {
-    partner = peers[0];
-  } else if (order.size() > 0) {
-    partner = order.at(rng.below(order.size()));
-  }
-  if (partner == kNoMember) {
-    joined = true;  // alone
+  next_exchange = now + jittered(joined ? options.push_pull_interval : Duration::seconds(1));
+  if (order.size() == 0) {
+    if (regions.size() < 2) joined = true;  // alone
+    if (!joined) far_exchange(now);
     return;
   }
+  if (!joined && regions.size() > 1 && ++exchange_tries % 3 == 0) return far_exchange(now);  // nobody near may be up
+  std::vector<MemberId> peers = pick_peers(1, self.id);
+  begin_exchange(peers.empty() ? order.at(rng.below(order.size())) : peers[0]);
+}
+
+// A gateway compares with one other region per interval, in turn.
+void Swim::Impl::far_exchange(Instant now) {
+  next_far_exchange = now + jittered(options.push_pull_interval);
+  if (regions.size() < 2 || leaving || (joined && !is_gateway())) return;
+  uint16_t region = static_cast<uint16_t>(far_exchanges++ % (regions.size() - 1));
+  if (region >= own_region) ++region;
+  MemberId partner = pick_of_region(region, rng.below(4) == 0);
+  if (partner != kNoMember) begin_exchange(partner);
+}
+
+void Swim::Impl::begin_exchange(MemberId partner) {
   StreamMessage digest = stream_message(StreamKind::kDigest);
   digest.salt = rng.next();
   hash_all(digest.salt, digest.root, digest.hashes);
@@ -134,20 +132,20 @@ void Swim::Impl::on_stream(MemberId from, std::string_view bytes, Instant now) {
       StreamMessage reply = stream_message(StreamKind::kStatesReply);
       reply.mask = message.mask;
       reply.states = states_in(message.mask);  // as it was: what the sender said it knows already
-      merge(message.states, now);
+      merge(message.states, from, now);
       return send_stream(from, reply);
     }
     case StreamKind::kStatesReply:
       ++stats.exchanges;
       ++stats.exchanges_differing;
       joined = true;
-      return merge(message.states, now);
+      return merge(message.states, from, now);
   }
 }
 
 // A dead member of the own region that counts as alive here is suspected, not buried: the other side may have been cut
 // off. It is told at once, so that it can refute. Of other regions' members their regions know best.
-void Swim::Impl::merge(const std::vector<MemberStatus>& states, Instant now) {
+void Swim::Impl::merge(const std::vector<MemberStatus>& states, MemberId from, Instant now) {
   if (planted(Bug::kPushPullLearnsNothing)) return;
   for (const MemberStatus& status : states) {
     Record* record = find(status.member);
@@ -157,6 +155,7 @@ void Swim::Impl::merge(const std::vector<MemberStatus>& states, Instant now) {
     Update update;
     update.member = record->id;
     update.incarnation = status.incarnation;
+    update.from = from;
     switch (status.state) {
       case State::kUnknown:
         continue;
@@ -174,6 +173,7 @@ void Swim::Impl::merge(const std::vector<MemberStatus>& states, Instant now) {
         break;
     }
     bool accused = status.state == State::kSuspect || status.state == State::kDead;
+    if (!accused) update.from = kNoMember;
     if (!accused || !is_local(*record) || is_self(*record) || record->state >= State::kDead) {
       apply(update, now);
     } else if (status.state == State::kDead && record->state == State::kUnknown) {

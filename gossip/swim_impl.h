@@ -134,6 +134,7 @@ struct Swim::Impl {
   void reconnect(Instant now);
 
   // --- swim_regions.cc
+  // Of the members of `region` that are known to be alive; none if nothing is known.
   const std::vector<MemberId>& gateways_of(uint16_t region) const;
   bool is_gateway() const;
   void merge_beats(const std::vector<Beat>& beats, Instant now);
@@ -147,13 +148,16 @@ struct Swim::Impl {
 
   // --- swim_exchange.cc
   void start_exchange(Instant now);
+  void far_exchange(Instant now);
+  void begin_exchange(MemberId partner);
   void on_stream(MemberId from, std::string_view bytes, Instant now);
   StreamMessage stream_message(StreamKind kind) const;
   void send_stream(MemberId to, const StreamMessage& message);
   MemberStatus status_of(const Record& record) const;
   std::vector<MemberStatus> states_in(uint64_t mask) const;
   void hash_all(uint64_t salt, uint64_t& root, std::array<uint32_t, kBuckets>& hashes) const;
-  void merge(const std::vector<MemberStatus>& states, Instant now);
+  // Takes the states that `from` told.
+  void merge(const std::vector<MemberStatus>& states, MemberId from, Instant now);
 
   const Options options;
   Member self;
@@ -187,10 +191,11 @@ struct Swim::Impl {
   mutable bool gateways_stale = true;
 
   Instant next_probe = kNever, next_gossip = kNever, next_exchange = kNever, next_reconnect = kNever;
-  Instant next_wan_probe = kNever, next_wan_gossip = kNever, next_facts = kNever, last_facts{INT64_MIN / 2};
+  Instant next_wan_probe = kNever, next_wan_gossip = kNever, next_far_exchange = kNever, next_facts = kNever,
+          last_facts{INT64_MIN / 2};
   Instant last_event;
   bool joined = false;  // a push-pull has been completed since the start, or since we counted as dead
-  uint64_t exchange_tries = 0;
+  uint64_t exchange_tries = 0, far_exchanges = 0;
 };
 
 }  // namespace cartwheel::gossip

@@ -121,6 +121,7 @@ void Swim::Impl::begin(Instant now) {
   next_reconnect = somewhere(options.reconnect_interval);
   next_wan_probe = somewhere(options.wan_probe_interval);
   next_exchange = now;
+  next_far_exchange = somewhere(options.push_pull_interval);
   joined = false;
   Record& me = *find(self.id);
   change(me, State::kAlive, incarnation, now);
@@ -133,7 +134,8 @@ Status Swim::Impl::fall_silent() {
   suspicions.clear();
   relays.clear();
   probe = {};
-  next_probe = next_gossip = next_exchange = next_reconnect = next_wan_probe = next_wan_gossip = next_facts = kNever;
+  next_probe = next_gossip = next_exchange = next_reconnect = next_wan_probe = kNever;
+  next_wan_gossip = next_far_exchange = next_facts = kNever;
   return Status::Ok();
 }
 

@@ -84,6 +84,7 @@ void Swim::Impl::change(Record& record, State state, Incarnation at, Instant) {
   bool restarted = boot_of(at) > boot_of(record.incarnation);
   bool told = state != record.state || (restarted && state == State::kAlive);
   bool was_present = record.state < State::kDead, present = state < State::kDead;
+  gateways_stale |= state != record.state || restarted;
   record.state = state;
   record.incarnation = at;
   if (restarted && record.facts_version != 0 && boot_of(record.facts_version) < boot_of(at)) {
@@ -91,10 +92,7 @@ void Swim::Impl::change(Record& record, State state, Incarnation at, Instant) {
     record.facts.clear();
     if (!is_self(record)) output.events.push_back({.kind = Event::Kind::kFacts, .member = record.id});
   }
-  if (present != was_present) {
-    gateways_stale = true;
-    if (is_local(record)) local_present += present ? 1 : -1;
-  }
+  if (present != was_present && is_local(record)) local_present += present ? 1 : -1;
   if (state != State::kSuspect) suspicions.erase(record.id);
   if (told && !is_self(record))
     output.events.push_back({.kind = Event::Kind::kState, .member = record.id, .state = state, .incarnation = at});

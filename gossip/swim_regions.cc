@@ -21,7 +21,8 @@ const std::vector<MemberId>& Swim::Impl::gateways_of(uint16_t region) const {
   if (gateways_stale) {
     std::vector<std::vector<Candidate>> candidates(regions.size());
     for (const Record& record : records)
-      if (record.state < State::kDead) candidates[record.region].push_back({record.gateway_score, record.id});
+      if (record.incarnation != 0 && record.state < State::kDead)
+        candidates[record.region].push_back({record.gateway_score, record.id});
     gateways.clear();
     for (auto& list : candidates)
       gateways.push_back(pick_gateways(std::move(list), static_cast<size_t>(options.gateways)));

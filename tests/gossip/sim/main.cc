@@ -6,6 +6,7 @@
 #include <string>
 
 #include "tests/gossip/sim/figures.h"
+#include "tests/gossip/sim/run_seed.h"
 
 namespace {
 
@@ -44,6 +45,30 @@ void traffic(size_t nodes, size_t regions, int64_t seconds, uint64_t seed) {
   std::fflush(stdout);
 }
 
+int run_seeds(uint64_t first, uint64_t seeds, bool verbose, bool twice) {
+  uint64_t failed = 0, events = 0;
+  int64_t virtual_us = 0;
+  auto begin = std::chrono::steady_clock::now();
+  for (uint64_t seed = first; seed < first + seeds; ++seed) {
+    SeedResult result = run_seed(seed, verbose);
+    if (twice && !result.failure && run_seed(seed).trace != result.trace)
+      result.failure = "two runs of this seed differ";
+    events += result.events;
+    virtual_us += result.virtual_us;
+    if (!result.failure) continue;
+    ++failed;
+    std::printf("seed %llu FAILED: %s\n  %s\n  replay: cartwheel_gossip_sim --seed %llu --verbose\n",
+                static_cast<unsigned long long>(seed), result.failure->c_str(), result.shape.c_str(),
+                static_cast<unsigned long long>(seed));
+    std::fflush(stdout);
+  }
+  double wall = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  std::printf("%llu seeds, %llu failed; %llu events, %.2f virtual hours in %.1f s\n",
+              static_cast<unsigned long long>(seeds), static_cast<unsigned long long>(failed),
+              static_cast<unsigned long long>(events), static_cast<double>(virtual_us) / 3.6e9, wall);
+  return failed == 0 ? 0 : 1;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -52,7 +77,14 @@ int main(int argc, char** argv) {
   int64_t seconds = 600;
   size_t largest = 1024;
   CLI::App app{"Simulates Cartwheel's gossip in virtual time."};
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);
+  uint64_t seeds = 300, first = 1, one = 0;
+  bool verbose = false, twice = false;
+  app.add_option("--seeds", seeds, "how many seeds to run")->capture_default_str();
+  app.add_option("--first", first, "the first seed")->capture_default_str();
+  auto* seed_option = app.add_option("--seed", one, "run this seed alone");
+  app.add_flag("--verbose", verbose, "print what happens");
+  app.add_flag("--twice", twice, "run each seed twice and compare the traces");
   auto* figures = app.add_subcommand("figures", "print detection times, false deaths and traffic");
   figures->add_option("--seed", seed)->capture_default_str();
   figures->add_option("--crashes", crashes, "per cluster size")->capture_default_str();
@@ -62,6 +94,13 @@ int main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (!*figures) {
+    if (seed_option->count() > 0) {
+      first = one;
+      seeds = 1;
+    }
+    return run_seeds(first, seeds, verbose, twice);
   }
   struct Shape {
     size_t nodes, regions;

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "gossip/message.h"
 
 namespace cartwheel::gossip::sim {
 
@@ -29,11 +30,16 @@ void World::start(MemberId id) {
   Node& node = nodes_[id];
   node.swim = std::make_unique<Swim>(options_.swim, node.member, first_incarnation(++node.boot), rng_.next());
   node.stalled_until = node.blocked_until = 0;
+  node.inbox.clear();
+  node.outbox.clear();
   node.left = false;
   node.wake_at = INT64_MAX;
   ++node.generation;
   say("start " + std::to_string(id));
-  CHECK(node.swim->set_members(config(), epoch_, {now()}).ok());
+  // A removed one that is started again has the last configuration that had it.
+  auto last = last_config_.find(id);
+  const auto& [members, epoch] = is_member(id) ? std::pair(config(), epoch_) : last->second;
+  CHECK(node.swim->set_members(members, epoch, {now()}).ok());
   touch(node);
 }
 
@@ -99,6 +105,7 @@ void World::drain(Node& node) {
 
 void World::remove(MemberId id, MemberId told) {
   say("remove " + std::to_string(id));
+  last_config_[id] = {config(), epoch_};
   members_.erase(id);
   ++epoch_;
   fetch(told, 0);
@@ -142,8 +149,8 @@ void World::touch(Node& node) {
       say(std::to_string(id) + ": " + std::to_string(event.member) + " is " + state_name(event.state));
     if (verbose_ && event.kind == Event::Kind::kRegion)
       say(std::to_string(id) + ": " + event.region + (event.reachable ? " can be reached" : " cannot be reached"));
-    if (event.kind == Event::Kind::kConfig && options_.deliver_config)
-      fetch(id, static_cast<int64_t>(rng_.below(kSecond / 2)));
+    bool ask = event.kind == Event::Kind::kConfig || event.kind == Event::Kind::kRemoved;
+    if (ask && options_.deliver_config) fetch(id, static_cast<int64_t>(rng_.below(kSecond / 2)));
     trace_ = trace_ * 31 + hash64(event.region, static_cast<uint64_t>(now()) * 8 + static_cast<uint64_t>(event.state));
     trace_ = trace_ * 31 + event.member + (static_cast<uint64_t>(id) << 32) + event.incarnation;
     if (watcher_) watcher_(id, event);
@@ -201,6 +208,8 @@ void World::send(Node& node, bool stream, Output::Message message) {
   (stream ? node.stream_bytes_out : node.bytes_out) += bytes;
   if (far) node.wan_bytes_out += bytes;
   ++node.packets_out;
+  if (stream ? !decode_stream(message.bytes).ok() : !decode_packet(message.bytes).ok())
+    broken_ = "a message does not decode";
   if (!stream && message.bytes.size() > options_.swim.packet_bytes) broken_ = "a packet is longer than allowed";
   if (stream && message.bytes.size() > limits::kStreamBytes) broken_ = "a stream message is longer than allowed";
   if (node.side != target.side || cuts_.count({from, to}) > 0) return;

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -124,6 +125,7 @@ class World {
   std::vector<Node> nodes_;
   std::set<MemberId> members_;
   uint64_t epoch_ = 1;
+  std::map<MemberId, std::pair<std::vector<Member>, uint64_t>> last_config_;  // of removed nodes
   std::set<std::pair<MemberId, MemberId>> cuts_;
   uint64_t trace_ = 0;
   std::string broken_;
