@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/status.h"
+#include "gossip/limits.h"
 
 namespace cartwheel::gossip {
 
