@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/planted.h"
+
 namespace cartwheel::gossip {
 
 Duration min_suspicion(const Options& options, size_t n) {
@@ -28,7 +30,7 @@ Suspicion::Suspicion(const Options& options, Incarnation incarnation, MemberId a
 bool Suspicion::confirm(MemberId accuser) {
   if (count_ >= expected_) return false;
   auto end = accusers_.begin() + count_ + 1;
-  if (std::find(accusers_.begin(), end, accuser) != end) return false;
+  if (std::find(accusers_.begin(), end, accuser) != end && !planted(Bug::kConfirmationsBySelf)) return false;
   *end = accuser;
   ++count_;
   return true;

@@ -74,7 +74,7 @@ void Swim::Impl::check_regions(Instant now) {
 
 MemberId Swim::Impl::pick_of_region(uint16_t region, bool any) {
   const std::vector<MemberId>& preferred = gateways_of(region);
-  if (!any && !preferred.empty()) return preferred[rng.below(preferred.size())];
+  if ((!any || planted(Bug::kOldGatewaysOnly)) && !preferred.empty()) return preferred[rng.below(preferred.size())];
   std::vector<MemberId> all;
   for (const Record& record : records)
     if (record.region == region && !is_self(record)) all.push_back(record.id);
@@ -88,7 +88,7 @@ void Swim::Impl::wan_probe(Instant now) {
     if (i == own_region) continue;
     Region& region = regions[i];
     // Every fourth goes to anybody: two regions whose gateways all changed while they were apart find each other.
-    bool any = ++region.pings % 4 == 0 && !planted(Bug::kOldGatewaysOnly);
+    bool any = ++region.pings % 4 == 0;
     MemberId target = pick_of_region(i, any);
     if (target == kNoMember) continue;
     region.ping_sequence = ++sequence;
