@@ -37,6 +37,19 @@ enum class Bug {
   kDropUncovered,             // an old owner drops what it has when the arc has moved, without looking
   kMovedWithoutSync,          // a new owner says that it has what a power loss may still take
   kLoadForgetsTail,           // a snapshot counts as complete after its first part
+  // Of gossip:
+  kRefuteSameIncarnation,  // a refutation does not raise the incarnation
+  kIncarnationForgotten,   // news without a transition does not raise the stored incarnation
+  kSuspicionNeverExpires,  // a suspect stays one
+  kAccusedNotTold,         // a member that counts as dead is not told so when it shows up
+  kDeadNeverProbed,        // nobody looks whether a dead member is back
+  kRemovedComesBack,       // the identity of a sender is not looked at
+  kReplayTaken,            // the replay window takes everything
+  kAnyIncarnation,         // an incarnation is believed however high it is
+  kNewsNeverRetires,       // news is transmitted for ever
+  kConfirmationsBySelf,    // an accuser that repeats itself counts as a confirmation
+  kPushPullLearnsNothing,  // what a push-pull finds is not taken
+  kOldGatewaysOnly,        // another region is sought at its gateways alone
 };
 
 #ifdef CARTWHEEL_PLANTED_BUGS

@@ -4,7 +4,7 @@
 packages=(
   build-essential cmake ninja-build ccache pkg-config git python3 curl
   libuv1-dev libmsgpack-cxx-dev librocksdb-dev libxxhash-dev liblz4-dev libzstd-dev libcli11-dev libspdlog-dev libfmt-dev
-  libtomlplusplus-dev nlohmann-json3-dev node-llhttp libjemalloc-dev robin-map-dev
+  libtomlplusplus-dev nlohmann-json3-dev node-llhttp libjemalloc-dev robin-map-dev libsodium-dev
   libgtest-dev libgmock-dev libbenchmark-dev librapidcheck-dev
   clang clang-format clang-tidy libclang-rt-14-dev shellcheck
   redis-server redis-tools prometheus
