@@ -50,6 +50,17 @@ enum class Bug {
   kConfirmationsBySelf,    // an accuser that repeats itself counts as a confirmation
   kPushPullLearnsNothing,  // what a push-pull finds is not taken
   kOldGatewaysOnly,        // another region is sought at its gateways alone
+  // Of consensus:
+  kPaxosForgottenPromise,    // an acceptor does not keep its promise
+  kPaxosReplyBeforeSync,     // an acceptor's reply does not wait for its state to be durable
+  kPaxosIgnoresAccepted,     // a proposer builds on the last value that it is told, not on the highest ballot's
+  kPaxosBallotReuse,         // a proposer's ballots do not tell its lives apart
+  kPaxosMajorityOfUnion,     // a joint quorum is a majority of all members, not of each set
+  kPaxosReadFromMinority,    // what changes nothing is answered without looking whether a quorum agrees
+  kPaxosRefusalAfterAccept,  // a refusal does not bury the change of an earlier attempt of the same round
+  kPaxosAmnesiacVotes,       // an acceptor that lost its disk votes as if it were new
+  kPaxosRepeatsBlindly,      // a round repeats its change on another's value that may contain it
+  kPaxosNoFence,             // an acceptor takes requests of an older generation than it has seen
 };
 
 #ifdef CARTWHEEL_PLANTED_BUGS
