@@ -58,7 +58,8 @@ stage 'the story of ./dev demo' env CARTWHEEL_UP_OFFSET=20000 node scripts/clust
 seed=${CARTWHEEL_SIM_FIRST_SEED:-$((0x$(git rev-parse HEAD | cut -c1-8) % 1000000 * 1000))}
 stage "simulator: 300 seeds from $seed" build/release/tests/sim/cartwheel_sim --seeds 300 --first "$seed" --jobs 2
 stage 'simulator: the same trace twice' build/release/tests/sim/cartwheel_sim --seeds 20 --first "$seed" --twice --jobs 2
-prepare 'build planted' build planted crdt_planted_test sim_planted_test gossip_planted_test paxos_planted_test && ctest_stage planted -R planted
+prepare 'build planted' build planted crdt_planted_test sim_planted_test gossip_planted_test paxos_planted_test \
+  paxos_exhaustive_planted_test && ctest_stage planted -R planted
 prepare 'build asan' build asan && ctest_stage asan -L 'unit|laws|fuzz-replay|sim'
 stage "simulator under asan: 30 seeds from $seed" build/asan/tests/sim/cartwheel_sim --seeds 30 --first "$seed" --jobs 2
 prepare 'build tsan' build tsan runtime_loop_test runtime_ring_test && ctest_stage tsan -R 'runtime_(loop|ring)_test'
