@@ -61,6 +61,11 @@ enum class Bug {
   kPaxosAmnesiacVotes,       // an acceptor that lost its disk votes as if it were new
   kPaxosRepeatsBlindly,      // a round repeats its change on another's value that may contain it
   kPaxosNoFence,             // an acceptor takes requests of an older generation than it has seen
+  // Of the disk:
+  kLogGapIgnored,       // a segment of the log that lost its end does not hide those behind it
+  kLogChecksumIgnored,  // a damaged record of the log is replayed
+  kLogDroppedTooEarly,  // a segment of the log is removed before its rows are in a table
+  kTablesAheadOfLog,    // a memtable becomes a table before its segment of the log is synced
 };
 
 #ifdef CARTWHEEL_PLANTED_BUGS

@@ -20,7 +20,7 @@ namespace cartwheel::storage {
 // Changes that become visible and durable together or not at all, applied in the order in which they were added.
 class WriteBatch {
  public:
-  enum class Kind : uint8_t { kPut, kErase, kEraseRange };
+  enum class Kind : uint8_t { kPut = 0, kErase = 1, kEraseRange = 2 };  // these numbers are on disk
   struct Change {
     Kind kind;
     std::string key;    // of a range: its first key
@@ -33,6 +33,10 @@ class WriteBatch {
   void erase_range(std::string begin, std::string end) { add(Kind::kEraseRange, std::move(begin), std::move(end)); }
 
   const std::vector<Change>& changes() const { return changes_; }
+  std::vector<Change> take_changes() {
+    bytes_ = 0;
+    return std::exchange(changes_, {});
+  }
   bool empty() const { return changes_.empty(); }
   size_t bytes() const { return bytes_; }  // of all keys and values
   void clear() {
@@ -72,7 +76,7 @@ class Engine {
 
   // Applies `batch`. On ok it is visible to reads and survives the death of the process; it survives the loss of power
   // only after sync(). On failure nothing of it is visible, and every later write fails too: the caller must stop.
-  virtual Status write(const WriteBatch& batch) = 0;
+  virtual Status write(WriteBatch batch) = 0;
 
   // Makes every batch written before this call durable. A failure is final (the kernel may have dropped the pages):
   // never retried, every later write and sync fails too.

@@ -110,7 +110,7 @@ std::unique_ptr<Iterator> MemoryEngine::scan(std::string_view begin, std::string
   return std::make_unique<Walk>(*this, begin, end);
 }
 
-Status MemoryEngine::write(const WriteBatch& batch) {
+Status MemoryEngine::write(WriteBatch batch) {
   std::lock_guard lock(mutex_);
   RETURN_IF_ERROR(reject_or_admit(batch));
   if (batch.empty()) return {};
@@ -143,7 +143,7 @@ Status MemoryEngine::add_to_load(uint64_t id, const Rows& rows) {
 
 Status MemoryEngine::commit_load(uint64_t id) {
   auto load = loads_.extract(id);
-  return load.empty() ? Status() : write(load.mapped());
+  return load.empty() ? Status() : write(std::move(load.mapped()));
 }
 
 uint64_t MemoryEngine::approximate_bytes(std::string_view begin, std::string_view end) const {

@@ -38,7 +38,7 @@ class MemoryEngine final : public Engine {
 
   Result<bool> get(std::string_view key, std::string* value) const override;
   std::unique_ptr<Iterator> scan(std::string_view begin, std::string_view end) const override;
-  Status write(const WriteBatch& batch) override;
+  Status write(WriteBatch batch) override;
   Status sync() override;
   Status add_to_load(uint64_t id, const Rows& rows) override;
   Status commit_load(uint64_t id) override;

@@ -307,7 +307,7 @@ Output Stripe::Impl::take_output() {
   return output;
 }
 
-Status write_to(storage::Engine& engine, const Output& output) {
+Status write_to(storage::Engine& engine, Output& output) {
   for (const Output::Load& load : output.loads) {
     switch (load.step) {
       case Output::Load::Step::kAdd:
@@ -321,7 +321,8 @@ Status write_to(storage::Engine& engine, const Output& output) {
         break;
     }
   }
-  return output.batch.empty() ? Status::Ok() : engine.write(output.batch);
+  output.loads.clear();
+  return output.batch.empty() ? Status::Ok() : engine.write(std::exchange(output.batch, {}));
 }
 
 // --- the public face -------------------------------------------------------------------------------------------------

@@ -80,8 +80,8 @@ struct Output {
   bool empty() const { return batch.empty() && loads.empty() && messages.empty() && answers.empty(); }
 };
 
-// Gives the engine what the output has for it, in the order that it demands. What fails is final.
-Status write_to(storage::Engine& engine, const Output& output);
+// Hands what the output has for the engine over to it, in the order that it demands. What fails is final.
+Status write_to(storage::Engine& engine, Output& output);
 
 // Numbers for /metrics and status; plain counters since start.
 struct StripeStats {

@@ -80,7 +80,7 @@ Status Node::bind_doors(NodeOptions& options) {
 Status Node::open_stripes(const NodeOptions& options) {
   RETURN_IF_ERROR(check_data_dir(context_.data_dir, context_.config, context_.self));
   storage::RocksOptions rocks;
-  rocks.memory = storage::RocksMemory::create(options.cache_bytes / 4);
+  rocks.shared = storage::RocksShared::create(options.cache_bytes / 4);
   const uint64_t seed = random64();
   const std::string boot_id = kernel_boot_id();
   const size_t objects = std::min(limits::kCacheBytes, options.cache_bytes / context_.config.stripes);

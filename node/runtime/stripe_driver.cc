@@ -30,8 +30,6 @@ void StripeDriver::end_turn() {
   if (output.sync) ticket_ = syncer_->request(slot_);
   if (output.sync || !parked_.empty()) {
     if (!output.messages.empty() || !output.answers.empty()) {
-      output.batch.clear();
-      output.loads.clear();
       parked_.push_back({ticket_, std::move(output)});
     }
     return;
@@ -63,15 +61,16 @@ Status StripeDriver::stop(Now now) {
   return {};
 }
 
-void StripeDriver::write(const Output& output) {
+void StripeDriver::write(Output& output) {
   if (output.batch.empty() && output.loads.empty()) return;
   const uint64_t begin = uv_hrtime();
+  const size_t bytes = output.batch.bytes();
   const Status status = write_to(*engine_, output);
   if (!status.ok()) {
     logs::fatal("the disk cannot be written", {{"stripe", std::to_string(number_)}, {"reason", status.to_string()}});
   }
   ++counters_.batches;
-  counters_.batch_bytes += output.batch.bytes();
+  counters_.batch_bytes += bytes;
   counters_.write_latency.add((uv_hrtime() - begin) / 1000);
 }
 

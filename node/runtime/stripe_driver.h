@@ -52,7 +52,7 @@ class StripeDriver {
     uint64_t ticket;
     Output output;
   };
-  void write(const Output& output);
+  void write(Output& output);
   void deliver(Output& output);
 
   uint32_t number_;

@@ -1,68 +1,33 @@
 #include "storage/rocks/rocks_engine.h"
 
-#include <fcntl.h>
-#include <rocksdb/cache.h>
-#include <rocksdb/convenience.h>
-#include <rocksdb/db.h>
-#include <rocksdb/filter_policy.h>
-#include <rocksdb/options.h>
-#include <rocksdb/sst_file_writer.h>
-#include <rocksdb/table.h>
-#include <rocksdb/write_batch.h>
-#include <rocksdb/write_buffer_manager.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
-#include <cerrno>
-#include <cstring>
+#include <condition_variable>
+#include <deque>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <system_error>
+#include <thread>
 #include <utility>
 #include <vector>
+
+#include "base/planted.h"
+#include "storage/batch_log.h"
+#include "storage/memtable.h"
+#include "storage/rocks/table_store.h"
 
 namespace cartwheel::storage {
 
 namespace {
 
-using Kind = WriteBatch::Kind;
-
-// A range tombstone burdens every later read of its memtable and files, a few point tombstones do not: ranges with up
-// to this many rows are erased row by row. Looking for the rows costs a seek, hence only for the first ranges of a
-// batch.
-constexpr size_t kErasedRowsMax = 32;
-constexpr size_t kErasedRangesMax = 16;
-// Who erases from the same start again and again, as a log is trimmed, leaves ever more point tombstones there. After
-// stepping over this many the search gives up, and the range tombstone buries them all for the next one.
-constexpr uint64_t kSkippedRowsMax = 128;
-// The batch buffer is kept between writes, unless a huge batch grew it beyond this.
-constexpr size_t kBatchBufferBytesMax = 4 << 20;
-// A table file costs some ten milliseconds, however small it is; so many bytes of rows cost less in a batch.
+// Every look-up below a memtable compares with each of its erased ranges.
+constexpr size_t kRangesMax = 64;
+// A table costs some ten milliseconds, however small it is; a load of up to so many bytes costs less as a batch.
 constexpr size_t kLoadInBatchBytes = 512 << 10;
-constexpr char kLoadPrefix[] = "load-";
-
-rocksdb::Slice slice(std::string_view s) {
-  return {s.data(), s.size()};
-}
-std::string_view view(const rocksdb::Slice& s) {
-  return {s.data(), s.size()};
-}
-
-Status translate(const char* what, const rocksdb::Status& status) {
-  if (status.ok()) return {};
-  return {status.IsCorruption() ? Code::kCorruption : Code::kIo, std::string(what) + ": " + status.ToString()};
-}
-
-Status sync_directory(const std::filesystem::path& directory) {
-  const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const bool ok = fd >= 0 && ::fsync(fd) == 0;
-  const int error = errno;
-  if (fd >= 0) ::close(fd);
-  if (ok) return {};
-  return Status::Io("sync of directory " + directory.string() + ": " + std::system_category().message(error));
-}
+// A memtable smaller than this is not frozen for the shared budget: many small tables cost more than they free.
+constexpr size_t kFrozenBytesMin = 1 << 20;
 
 // Makes `directory` and its parents. RocksDB syncs the entries inside of its directory, but nobody else would sync the
 // entry of the directory itself: without it a power loss takes the whole stripe, synced batches included.
@@ -78,287 +43,305 @@ Status make_directory(const std::filesystem::path& directory) {
   return sync_directory(parent);
 }
 
-rocksdb::CompressionType first_supported(std::initializer_list<rocksdb::CompressionType> wanted) {
-  const std::vector<rocksdb::CompressionType> supported = rocksdb::GetSupportedCompressions();
-  for (rocksdb::CompressionType type : wanted) {
-    if (std::find(supported.begin(), supported.end(), type) != supported.end()) return type;
-  }
-  return rocksdb::kNoCompression;
-}
-
-void set_log_options(const RocksOptions& wanted, rocksdb::Options* options) {
-  // write() hands a batch to the kernel once at its end, instead of RocksDB after every record.
-  options->manual_wal_flush = true;
-  // One writer: everything that serves several only costs.
-  options->allow_concurrent_memtable_write = false;
-  options->enable_pipelined_write = false;
-  options->unordered_write = false;
-  // Replay stops at the first record that is damaged. A power loss leaves the unsynced tail as any mix of old and new
-  // pages: kAbsoluteConsistency and kTolerateCorruptedTailRecords would refuse to start after this ordinary event (and
-  // exclude recycling, without which a sync costs twice as much). The price is that damage to the synced part looks the
-  // same; the node notices by its dot high-water mark, takes a new epoch and gets the rest from its peers.
-  options->wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
-  options->recycle_log_file_num = 2;
-  options->max_total_wal_size = wanted.log_bytes_max;
-  // Long writes reach the disk piecemeal, so that a sync finds little left to do.
-  options->bytes_per_sync = 1 << 20;
-  options->wal_bytes_per_sync = 1 << 20;
-}
-
-void set_table_options(std::shared_ptr<rocksdb::Cache> cache, rocksdb::Options* options) {
-  rocksdb::BlockBasedTableOptions table;
-  table.block_cache = std::move(cache);
-  table.checksum = rocksdb::kXXH3;
-  // Ten bits per key: 1 % of absent keys cost a block read. Ribbon needs a third less memory for more time to build,
-  // which pays on the bottom level (6) that holds nine rows out of ten.
-  table.filter_policy.reset(rocksdb::NewRibbonFilterPolicy(10, 6));
-  // Index and filter blocks count as cache: memory does not grow with the data.
-  table.cache_index_and_filter_blocks = true;
-  table.cache_index_and_filter_blocks_with_high_priority = true;
-  table.pin_l0_filter_and_index_blocks_in_cache = true;
-  options->table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
-  options->level_compaction_dynamic_level_bytes = true;
-  // On every level: on the last one ZSTD would save a third of the disk for several times the CPU of each rewrite.
-  options->compression = first_supported({rocksdb::kLZ4Compression, rocksdb::kSnappyCompression});
-}
-
-void set_process_options(rocksdb::Options* options) {
-  options->create_if_missing = true;
-  options->paranoid_checks = true;
-  options->max_background_jobs = 2;
-  // A failure is final: nothing resumes behind the back of the caller.
-  options->max_bgerror_resume_count = 0;
-  // Readers of table files stay open within a bound, and opening does not touch each file: the start does not slow down
-  // with the amount of data.
-  options->max_open_files = 1024;
-  options->skip_stats_update_on_db_open = true;
-  // An idle node sleeps: no timers for statistics. Its messages are bounded.
-  options->stats_dump_period_sec = 0;
-  options->stats_persist_period_sec = 0;
-  options->max_log_file_size = 4 << 20;
-  options->keep_log_file_num = 4;
-}
-
 }  // namespace
 
-struct RocksMemory::Impl {
-  std::shared_ptr<rocksdb::Cache> cache;
-  std::shared_ptr<rocksdb::WriteBufferManager> memtables;
+struct RocksShared::Impl {
+  explicit Impl(uint64_t cache_bytes, uint64_t budget)
+      : cache(std::make_shared<BlockCache>(cache_bytes)), memtable_budget(budget), thread([this] { run(); }) {}
+  ~Impl() {
+    {
+      std::lock_guard lock(mutex);
+      stopping = true;
+    }
+    changed.notify_one();
+    thread.join();
+  }
+
+  void post(std::function<void()> task) {
+    {
+      std::lock_guard lock(mutex);
+      tasks.push_back(std::move(task));
+    }
+    changed.notify_one();
+  }
+  void run() {
+    std::unique_lock lock(mutex);
+    while (true) {
+      changed.wait(lock, [this] { return stopping || !tasks.empty(); });
+      if (tasks.empty()) return;
+      auto task = std::move(tasks.front());
+      tasks.pop_front();
+      lock.unlock();
+      task();
+      lock.lock();
+    }
+  }
+
+  const std::shared_ptr<BlockCache> cache;
+  const uint64_t memtable_budget;
+  std::atomic<uint64_t> memtable_bytes{0};
   std::atomic<uint64_t> engines{0};  // who share it: each reports its share of the cache
+
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::deque<std::function<void()>> tasks;
+  bool stopping = false;
+  std::thread thread;  // the last one: it uses the others
 };
 
-RocksMemory::RocksMemory() : impl_(std::make_unique<Impl>()) {}
-RocksMemory::~RocksMemory() = default;
+RocksShared::RocksShared() = default;
+RocksShared::~RocksShared() = default;
 
-std::shared_ptr<RocksMemory> RocksMemory::create(uint64_t cache_bytes, uint64_t memtable_bytes) {
-  std::shared_ptr<RocksMemory> memory(new RocksMemory);
-  rocksdb::LRUCacheOptions options;
-  options.capacity = cache_bytes;
-  options.num_shard_bits = 2;  // few threads read: more shards would only split a small budget
-  memory->impl_->cache = rocksdb::NewLRUCache(options);
-  memory->impl_->memtables = std::make_shared<rocksdb::WriteBufferManager>(memtable_bytes);
-  return memory;
+std::shared_ptr<RocksShared> RocksShared::create(uint64_t cache_bytes, uint64_t memtable_bytes) {
+  std::shared_ptr<RocksShared> shared(new RocksShared);
+  shared->impl_ = std::make_unique<Impl>(cache_bytes, memtable_bytes);
+  return shared;
 }
 
 struct RocksEngine::Impl {
-  std::shared_ptr<RocksMemory> memory;
-  std::unique_ptr<rocksdb::DB> db;
-  rocksdb::WriteBatch scratch;  // kept for its memory
-  std::string directory;
-  rocksdb::Options options;
+  struct Frozen {
+    std::shared_ptr<const Memtable> rows;
+    uint64_t segment;  // of the log, the last one with batches of it
+  };
+
+  std::shared_ptr<RocksShared> shared;
+  RocksOptions options;
+  std::unique_ptr<TableStore> tables;
+  std::unique_ptr<BatchLog> log;
 
   struct Load {
-    WriteBatch rows;                                 // while they are few
-    std::unique_ptr<rocksdb::SstFileWriter> writer;  // once they are many
-    std::string path;
-    ~Load() {
-      std::error_code ignored;
-      if (!path.empty()) std::filesystem::remove(path, ignored);
-    }
+    WriteBatch rows;                          // while they are few
+    std::unique_ptr<TableStore::Load> table;  // once they are many
+    std::string first, last;                  // keys
   };
+
+  // The stripe's thread only.
   std::map<uint64_t, Load> loads;
-  Status spill(uint64_t id, Load& load);
+  std::shared_ptr<Memtable> active;
+  uint64_t counted_bytes = 0;  // of it, in shared->memtable_bytes
 
-  // The first failure, for good. `failed` and `unreadable` are set after `failure` and never cleared.
-  std::mutex failure_mutex;
-  Status failure;
+  mutable std::mutex mutex;  // guards what follows
+  std::condition_variable changed;
+  std::deque<Frozen> frozen;  // oldest first
+  bool busy = false;          // the background has a task of this engine
+  Status failure;             // the first one, for good
+  // Set while the mutex is held, for a look without it.
+  std::atomic<size_t> frozen_count{0};
   std::atomic<bool> failed{false};
-  std::atomic<bool> unreadable{false};
+  std::atomic<uint64_t> memtable_bytes{0};
 
-  Status first_failure() {
-    std::lock_guard lock(failure_mutex);
+  ~Impl() {
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [this] { return !busy; });
+    shared->impl_->memtable_bytes -= memtable_bytes;
+  }
+
+  Status first_failure() const {
+    std::lock_guard lock(mutex);
     return failure;
   }
-  Status fail(Status status, bool reads_too) {
-    std::lock_guard lock(failure_mutex);
+  Status fail(Status status) {
+    std::lock_guard lock(mutex);
     if (failure.ok()) failure = status;
     failed = true;
-    if (reads_too) unreadable = true;
     return status;
   }
-
-  rocksdb::Status encode(const WriteBatch& batch);
-  bool erase_rows(const WriteBatch& batch, size_t range);
-};
-
-namespace {
-
-class Walk final : public Iterator {
- public:
-  // Fails after stepping over more than `skipped_rows_max` dead rows at once; 0 never does.
-  Walk(rocksdb::DB* db, std::string_view begin, std::string_view end, uint64_t skipped_rows_max = 0)
-      : end_(end), end_slice_(end_) {
-    rocksdb::ReadOptions options;
-    options.max_skippable_internal_keys = skipped_rows_max;
-    if (!end_.empty()) options.iterate_upper_bound = &end_slice_;  // must live as long as the iterator
-    // Files that died under a long walk are removed by a background thread, not by the stripe's.
-    options.background_purge_on_iterator_cleanup = true;
-    iterator_.reset(db->NewIterator(options));
-    // RocksDB does not promise anything for bounds in the wrong order; here it is an empty range.
-    if (end_.empty() || begin < end_) iterator_->Seek(slice(begin));
+  void count(uint64_t more, uint64_t less) {
+    memtable_bytes += more - less;
+    shared->impl_->memtable_bytes += more - less;
   }
-  bool valid() const override { return iterator_->Valid(); }
-  void next() override { iterator_->Next(); }
-  std::string_view key() const override { return view(iterator_->key()); }
-  std::string_view value() const override { return view(iterator_->value()); }
-  Status status() const override { return translate("scan", iterator_->status()); }
+  void count_active() {
+    const uint64_t bytes = active->bytes();
+    count(bytes, counted_bytes);
+    counted_bytes = bytes;
+  }
 
- private:
-  const std::string end_;
-  const rocksdb::Slice end_slice_;
-  std::unique_ptr<rocksdb::Iterator> iterator_;
+  bool is_full() const {
+    return active->bytes() >= options.write_buffer_bytes || log->segment_bytes() >= options.segment_bytes ||
+           active->ranges().size() > kRangesMax ||
+           (active->bytes() >= kFrozenBytesMin && shared->impl_->memtable_bytes > shared->impl_->memtable_budget);
+  }
+  bool memtables_know_of(std::string_view first, std::string_view last) const;
+  Status freeze();
+  void make_tables();
+  Status make_table(const Frozen& oldest);
 };
 
-// What scan() returns when it cannot read.
-class FailedWalk final : public Iterator {
+// Merges the sources of an engine, newest first. The value is a copy: the row that it came from may change while the
+// caller looks at it.
+class RocksEngine::Merge final : public Iterator {
  public:
-  explicit FailedWalk(Status status) : status_(std::move(status)) {}
-  bool valid() const override { return false; }
-  void next() override {}
-  std::string_view key() const override { return {}; }
-  std::string_view value() const override { return {}; }
-  Status status() const override { return status_; }
+  Merge(const Impl& impl, std::string_view begin, std::string_view end) : end_(end) {
+    impl.active->order();
+    cursors_.push_back(std::make_unique<Memtable::Cursor>(impl.active, begin));
+    {
+      std::lock_guard lock(impl.mutex);
+      for (auto frozen = impl.frozen.rbegin(); frozen != impl.frozen.rend(); ++frozen) {
+        cursors_.push_back(std::make_unique<Memtable::Cursor>(frozen->rows, begin));
+      }
+    }
+    // After that: a memtable that has become a table meanwhile is seen twice, and never not at all.
+    tables_ = impl.tables->scan(begin, end);
+    ended_ = !end_.empty() && begin >= end_;
+    find();
+  }
+
+  bool valid() const override { return valid_; }
+  void next() override {
+    CHECK(valid_);
+    step_over(key_);
+    find();
+  }
+  std::string_view key() const override { return key_; }
+  std::string_view value() const override { return value_; }
+  Status status() const override { return tables_->status(); }
 
  private:
-  const Status status_;
-};
+  bool has(const Memtable::Cursor& cursor) const { return cursor.valid() && (end_.empty() || cursor.key() < end_); }
+  void step_over(std::string_view key) {
+    for (auto& cursor : cursors_) {
+      if (has(*cursor) && cursor->key() == key) cursor->next();
+    }
+    if (tables_->valid() && tables_->key() == key) tables_->next();
+  }
 
-}  // namespace
+  // Finds the least key of all sources whose newest row is one.
+  void find() {
+    valid_ = false;
+    while (!ended_) {
+      size_t source = cursors_.size();
+      std::string_view least;
+      bool any = false;
+      // What the tables hold behind an error is not known, so nothing behind it can be told.
+      if (!tables_->status().ok()) return;
+      if (tables_->valid()) {
+        least = tables_->key();
+        any = true;
+      }
+      for (size_t i = cursors_.size(); i-- > 0;) {  // oldest first: of equal keys the newest is kept
+        if (!has(*cursors_[i]) || (any && cursors_[i]->key() > least)) continue;
+        least = cursors_[i]->key();
+        source = i;
+        any = true;
+      }
+      if (!any) return;
+      bool hidden = source < cursors_.size() && cursors_[source]->erased();
+      for (size_t i = 0; i < source && !hidden; ++i) hidden = cursors_[i]->hides(least);
+      key_ = least;
+      if (!hidden) {
+        value_ = source < cursors_.size() ? cursors_[source]->value() : tables_->value();
+        valid_ = true;
+        return;
+      }
+      step_over(key_);
+    }
+  }
+
+  const std::string end_;
+  std::vector<std::unique_ptr<Memtable::Cursor>> cursors_;  // newest first
+  std::unique_ptr<Iterator> tables_;
+  bool ended_ = false, valid_ = false;
+  std::string key_, value_;
+};
 
 RocksEngine::RocksEngine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {
-  ++impl_->memory->impl_->engines;
+  ++impl_->shared->impl_->engines;
 }
 RocksEngine::~RocksEngine() {
-  --impl_->memory->impl_->engines;
+  --impl_->shared->impl_->engines;
 }
 
-Result<std::unique_ptr<RocksEngine>> RocksEngine::open(const std::string& directory, const RocksOptions& wanted) {
+Result<std::unique_ptr<RocksEngine>> RocksEngine::open(const std::string& directory, const RocksOptions& options) {
   RETURN_IF_ERROR(make_directory(directory));
   auto impl = std::make_unique<Impl>();
-  impl->memory = wanted.memory ? wanted.memory : RocksMemory::create();
-
-  rocksdb::Options options;
-  options.write_buffer_size = wanted.write_buffer_bytes;
-  options.max_write_buffer_number = wanted.write_buffers_max;
-  options.write_buffer_manager = impl->memory->impl_->memtables;
-  set_log_options(wanted, &options);
-  set_table_options(impl->memory->impl_->cache, &options);
-  set_process_options(&options);
-
-  // What a process that died left of its loads.
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
-    if (entry.path().filename().string().starts_with(kLoadPrefix)) std::filesystem::remove(entry.path(), error);
-  }
-  impl->directory = directory;
   impl->options = options;
-  rocksdb::DB* db = nullptr;
-  const rocksdb::Status opened = rocksdb::DB::Open(options, directory, &db);
-  impl->db.reset(db);
-  if (!opened.ok()) {
-    const std::string text = opened.ToString();
-    if (text.find("While lock file") != std::string::npos || text.find("lock hold by") != std::string::npos) {
-      return Status::Io(directory + " is in use, its lock " + directory + "/LOCK is held: " + text);
-    }
-    return translate(("open of " + directory).c_str(), opened);
-  }
-  return std::unique_ptr<RocksEngine>(new RocksEngine(std::move(impl)));
+  impl->shared = options.shared ? options.shared : RocksShared::create();
+  // Its lock also guards the log.
+  auto tables = TableStore::open(directory, impl->shared->impl_->cache);
+  if (!tables.ok()) return tables.status();
+  impl->tables = std::move(tables).value();
+  impl->active = std::make_shared<Memtable>();
+  auto log = BatchLog::open(std::filesystem::path(directory) / "log",
+                            [&](WriteBatch batch) { impl->active->apply(std::move(batch)); });
+  if (!log.ok()) return log.status();
+  impl->log = std::move(log).value();
+  impl->count_active();
+  std::unique_ptr<RocksEngine> engine(new RocksEngine(std::move(impl)));
+  if (engine->impl_->is_full()) RETURN_IF_ERROR(engine->impl_->freeze());
+  return engine;
 }
 
 Result<bool> RocksEngine::get(std::string_view key, std::string* value) const {
-  if (impl_->unreadable) return impl_->first_failure();
-  const rocksdb::Status status = impl_->db->Get(rocksdb::ReadOptions(), slice(key), value);
-  if (status.ok()) return true;
-  if (status.IsNotFound()) return false;
-  return translate("get", status);
+  Memtable::Found found = impl_->active->get(key, value);
+  if (found == Memtable::Found::kUnknown && impl_->frozen_count > 0) {
+    std::lock_guard lock(impl_->mutex);
+    for (auto frozen = impl_->frozen.rbegin(); frozen != impl_->frozen.rend(); ++frozen) {
+      found = frozen->rows->get(key, value);
+      if (found != Memtable::Found::kUnknown) break;
+    }
+  }
+  if (found == Memtable::Found::kUnknown) return impl_->tables->get(key, value);
+  return found == Memtable::Found::kRow;
 }
 
 std::unique_ptr<Iterator> RocksEngine::scan(std::string_view begin, std::string_view end) const {
-  if (impl_->unreadable) return std::make_unique<FailedWalk>(impl_->first_failure());
-  return std::make_unique<Walk>(impl_->db.get(), begin, end);
+  return std::make_unique<Merge>(*impl_, begin, end);
 }
 
-Status RocksEngine::write(const WriteBatch& batch) {
+Status RocksEngine::write(WriteBatch batch) {
   if (impl_->failed) return impl_->first_failure();
   if (batch.empty()) return {};
-  rocksdb::Status status = impl_->encode(batch);
-  if (status.ok()) status = impl_->db->Write(rocksdb::WriteOptions(), &impl_->scratch);
-  if (status.ok()) status = impl_->db->FlushWAL(/*sync=*/false);
-  if (impl_->scratch.GetDataSize() > kBatchBufferBytesMax) impl_->scratch = rocksdb::WriteBatch();
-  if (status.ok()) return {};
-  return impl_->fail(translate("write", status), /*reads_too=*/true);
+  if (Status appended = impl_->log->append(batch); !appended.ok()) return impl_->fail(std::move(appended));
+  impl_->active->apply(std::move(batch));
+  impl_->count_active();
+  // The batch is written whatever comes of this; a failure is told to the next one.
+  if (impl_->is_full()) (void)impl_->freeze();
+  return {};
 }
 
 Status RocksEngine::sync() {
   if (impl_->failed) return impl_->first_failure();
-  // Not FlushWAL(true): the buffer holds nothing but a batch that write() is about to hand over itself.
-  const rocksdb::Status status = impl_->db->SyncWAL();
-  if (status.ok()) return {};
-  return impl_->fail(translate("sync", status), /*reads_too=*/false);
-}
-
-// The rows so far go to a table file, and those that come go there, too.
-Status RocksEngine::Impl::spill(uint64_t id, Load& load) {
-  load.path = directory + "/" + kLoadPrefix + std::to_string(id) + ".sst";
-  load.writer = std::make_unique<rocksdb::SstFileWriter>(rocksdb::EnvOptions(), options);
-  rocksdb::Status status = load.writer->Open(load.path);
-  for (const WriteBatch::Change& row : load.rows.changes()) {
-    if (status.ok()) status = load.writer->Put(row.key, row.value);
-  }
-  load.rows.clear();
-  return translate("load", status);
+  if (Status synced = impl_->log->sync(); !synced.ok()) return impl_->fail(std::move(synced));
+  return {};
 }
 
 Status RocksEngine::add_to_load(uint64_t id, const Rows& rows) {
   if (impl_->failed) return impl_->first_failure();
+  if (rows.empty()) return {};
   Impl::Load& load = impl_->loads[id];
-  rocksdb::Status status;
+  if (load.rows.empty() && !load.table) load.first = rows.front().first;
+  load.last = rows.back().first;
+  Status status;
   for (const auto& [key, value] : rows) {
-    if (load.writer) {
-      if (status.ok()) status = load.writer->Put(key, value);
-    } else {
+    if (!load.table) {
       load.rows.put(key, value);
+    } else if (status.ok()) {
+      status = load.table->add(key, value);
     }
   }
-  Status failed = translate("load", status);
-  if (failed.ok() && !load.writer && load.rows.bytes() > kLoadInBatchBytes) failed = impl_->spill(id, load);
-  return failed.ok() ? failed : impl_->fail(std::move(failed), /*reads_too=*/false);
+  if (!load.table && load.rows.bytes() > kLoadInBatchBytes) {
+    auto table = impl_->tables->begin_load(id);
+    status = table.status();
+    if (status.ok()) load.table = std::move(table).value();
+    for (const WriteBatch::Change& row : load.rows.take_changes()) {
+      if (status.ok()) status = load.table->add(row.key, row.value);
+    }
+  }
+  return status.ok() ? status : impl_->fail(std::move(status));
 }
 
 Status RocksEngine::commit_load(uint64_t id) {
   if (impl_->failed) return impl_->first_failure();
-  auto found = impl_->loads.find(id);
-  if (found == impl_->loads.end()) return {};
-  auto node = impl_->loads.extract(found);
-  Impl::Load& load = node.mapped();
-  if (!load.writer) return write(load.rows);
-  // The file becomes durable at once; what the log says about this range before it must not be lost behind it.
+  auto found = impl_->loads.extract(id);
+  if (found.empty()) return {};
+  Impl::Load load = std::move(found.mapped());
+  if (!load.table) return write(std::move(load.rows));
+  // Marks of rows that were erased from the range must not come to lie above the table.
+  if (impl_->memtables_know_of(load.first, load.last)) RETURN_IF_ERROR(flush());
+  // The table is durable at once: no batch before it may be lost any more.
   RETURN_IF_ERROR(sync());
-  rocksdb::IngestExternalFileOptions how;
-  how.move_files = true;
-  rocksdb::Status status = load.writer->Finish();
-  if (status.ok()) status = impl_->db->IngestExternalFile({load.path}, how);
-  return status.ok() ? Status() : impl_->fail(translate("load", status), /*reads_too=*/true);
+  Status status = impl_->tables->commit(*load.table);
+  return status.ok() ? status : impl_->fail(std::move(status));
 }
 
 void RocksEngine::abort_load(uint64_t id) {
@@ -366,76 +349,100 @@ void RocksEngine::abort_load(uint64_t id) {
 }
 
 uint64_t RocksEngine::approximate_bytes(std::string_view begin, std::string_view end) const {
-  rocksdb::SizeApproximationOptions what;
-  what.include_memtables = true;
-  what.include_files = true;
-  rocksdb::Range range(slice(begin), slice(end));
-  uint64_t bytes = 0;
-  impl_->db->GetApproximateSizes(what, impl_->db->DefaultColumnFamily(), &range, 1, &bytes);
+  uint64_t bytes = impl_->tables->approximate_bytes(begin, end) + impl_->active->approximate_bytes(begin, end);
+  std::lock_guard lock(impl_->mutex);
+  for (const Impl::Frozen& frozen : impl_->frozen) bytes += frozen.rows->approximate_bytes(begin, end);
   return bytes;
 }
 
 Status RocksEngine::flush() {
   if (impl_->failed) return impl_->first_failure();
-  const rocksdb::Status status = impl_->db->Flush(rocksdb::FlushOptions());
-  if (status.ok()) return {};
-  return impl_->fail(translate("flush", status), /*reads_too=*/false);
+  if (!impl_->active->empty()) RETURN_IF_ERROR(impl_->freeze());
+  std::unique_lock lock(impl_->mutex);
+  impl_->changed.wait(lock, [this] { return !impl_->busy; });
+  return impl_->failure;
 }
 
 Engine::Usage RocksEngine::usage() const {
-  const auto property = [&](const std::string& name) {
-    uint64_t value = 0;
-    impl_->db->GetIntProperty(name, &value);
-    return value;
-  };
-  const uint64_t memtables = property(rocksdb::DB::Properties::kSizeAllMemTables);
-  const RocksMemory::Impl& shared = *impl_->memory->impl_;
-  // The log is about as long as the memtables, because it holds the same rows.
-  return {.memory_bytes = memtables + property(rocksdb::DB::Properties::kEstimateTableReadersMem) +
-                          shared.cache->GetUsage() / std::max<uint64_t>(1, shared.engines),
-          .disk_bytes = memtables + property(rocksdb::DB::Properties::kTotalSstFilesSize)};
+  const RocksShared::Impl& shared = *impl_->shared->impl_;
+  return {.memory_bytes = impl_->memtable_bytes + impl_->tables->memory_bytes() +
+                          shared.cache->bytes() / std::max<uint64_t>(1, shared.engines),
+          .disk_bytes = impl_->log->bytes() + impl_->tables->disk_bytes()};
 }
 
-rocksdb::Status RocksEngine::Impl::encode(const WriteBatch& batch) {
-  scratch.Clear();
-  rocksdb::Status status;
-  size_t ranges = 0;
-  for (size_t i = 0; i < batch.changes().size() && status.ok(); ++i) {
-    const WriteBatch::Change& change = batch.changes()[i];
-    switch (change.kind) {
-      case Kind::kPut:
-        status = scratch.Put(change.key, change.value);
-        break;
-      case Kind::kErase:
-        status = scratch.Delete(change.key);
-        break;
-      case Kind::kEraseRange:
-        if (change.key >= change.value) break;  // empty; RocksDB would refuse the batch
-        if (++ranges <= kErasedRangesMax && erase_rows(batch, i)) break;
-        status = scratch.DeleteRange(change.key, change.value);
-        break;
+bool RocksEngine::Impl::memtables_know_of(std::string_view first, std::string_view last) const {
+  if (active->knows_of(first, last)) return true;
+  std::lock_guard lock(mutex);
+  return std::any_of(frozen.begin(), frozen.end(),
+                     [&](const Frozen& each) { return each.rows->knows_of(first, last); });
+}
+
+// Begins a new memtable and segment, and has a table made of the old one. Waits while too many are on their way.
+Status RocksEngine::Impl::freeze() {
+  {
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [this] { return failed || frozen.size() < static_cast<size_t>(options.frozen_max); });
+    if (failed) return failure;
+  }
+  auto ended = log->begin_segment();
+  if (!ended.ok()) return fail(ended.status());
+  active->order();
+  auto next = std::make_shared<Memtable>(active->rows());
+  bool start = false;
+  {
+    std::lock_guard lock(mutex);
+    frozen.push_back({std::exchange(active, std::move(next)), *ended});
+    frozen_count = frozen.size();
+    start = !std::exchange(busy, true);
+  }
+  counted_bytes = 0;
+  if (start) shared->impl_->post([this] { make_tables(); });
+  return {};
+}
+
+// In the background, while there are frozen memtables.
+void RocksEngine::Impl::make_tables() {
+  std::unique_lock lock(mutex);
+  while (!frozen.empty() && !failed) {
+    Frozen oldest = frozen.front();
+    lock.unlock();
+    const Status made = make_table(oldest);
+    lock.lock();
+    if (!made.ok()) {
+      if (failure.ok()) failure = made;
+      failed = true;
+      break;
     }
+    frozen.pop_front();
+    frozen_count = frozen.size();
+    changed.notify_all();
+    lock.unlock();
+    count(0, oldest.rows->bytes());
+    oldest.rows.reset();  // here: to free that many rows takes a while
+    lock.lock();
   }
-  return status;
+  busy = false;
+  changed.notify_all();
 }
 
-// Erases the rows of `batch`'s change number `range` one by one; false, with nothing done, if they are too many to. The
-// rows are those of the database and those that the batch itself put before: the order within a batch counts.
-bool RocksEngine::Impl::erase_rows(const WriteBatch& batch, size_t range) {
-  const std::string& begin = batch.changes()[range].key;
-  const std::string& end = batch.changes()[range].value;
-  std::vector<std::string> rows;
-  Walk walk(db.get(), begin, end, kSkippedRowsMax);
-  for (; walk.valid() && rows.size() <= kErasedRowsMax; walk.next()) rows.emplace_back(walk.key());
-  // What cannot be read may exist: the tombstone covers it without looking.
-  if (!walk.status().ok()) return false;
-  for (size_t i = 0; i < range && rows.size() <= kErasedRowsMax; ++i) {
-    const WriteBatch::Change& change = batch.changes()[i];
-    if (change.kind == Kind::kPut && change.key >= begin && change.key < end) rows.push_back(change.key);
+Status RocksEngine::Impl::make_table(const Frozen& oldest) {
+  const auto done = [&](TableStep step) {
+    if (options.on_step) options.on_step(step);
+  };
+  const auto drop_segment = [&]() -> Status {
+    RETURN_IF_ERROR(log->drop_through(oldest.segment));
+    done(TableStep::kSegmentDropped);
+    return {};
+  };
+  // Were the segment not whole on the disk, a loss of power could leave a part of it, to be replayed over the table.
+  if (!planted(Bug::kTablesAheadOfLog)) {
+    RETURN_IF_ERROR(log->sync());
+    done(TableStep::kLogSynced);
   }
-  if (rows.size() > kErasedRowsMax) return false;
-  for (const std::string& row : rows) scratch.Delete(row);
-  return true;
+  if (planted(Bug::kLogDroppedTooEarly)) RETURN_IF_ERROR(drop_segment());
+  RETURN_IF_ERROR(tables->add(*oldest.rows));
+  done(TableStep::kTableAdded);
+  return drop_segment();
 }
 
 }  // namespace cartwheel::storage

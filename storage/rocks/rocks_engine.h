@@ -1,15 +1,29 @@
-// RocksEngine: an Engine in one RocksDB instance, which is one stripe. What write() acknowledged is in the kernel and
-// survives kill -9; what sync() acknowledged survives the loss of power.
+// RocksEngine: an Engine in one directory, which is one stripe. What write() acknowledged is in the kernel and survives
+// kill -9; what sync() acknowledged survives the loss of power.
 //
-// Threads: those of Engine; flush() and usage() may be called by any. RocksDB's own threads (two for all stripes) flush
-// and compact in the background.
+//   write → log (storage/batch_log.h) and memtable (storage/memtable.h), one append and some pointers
+//         → when one of the two is full: a new segment and a new memtable, and in the background the frozen memtable
+//           becomes a table of RocksDB (storage/rocks/table_store.h), then its segment is dropped
+//   read  → memtable, frozen memtables, tables; the first that knows the key decides
 //
-// Failures: after a write that failed the reads fail as well, because how far RocksDB applied it is not known: nothing
-// of it must be seen. After a sync that failed reads still work. Either way the caller closes the engine; at the next
-// open the failed batch is there as a whole or not at all.
+// A row that is written often is written to tables once per memtable, and one that is soon erased, such as a record of
+// the dot log, mostly never.
+//
+// Crashes, with what makes each harmless:
+//   in an append                  the record's checksum fails: the batch is not there
+//   between two segments          an empty segment, dropped at the next start
+//   before a table is added       the segments still hold all of its rows
+//   between it and the drop       the same batches are replayed over it, all of them: the segment was synced before
+//   in the loss of power          see BatchLog: all batches up to some point, and no table holds what is behind it
+//
+// Threads: those of Engine; usage() may be called by any.
+//
+// Failures: after one every later write and sync fails; reads still work and show nothing of the batch that failed. The
+// caller closes the engine; at the next open that batch is there as a whole or not at all.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -19,29 +33,34 @@
 
 namespace cartwheel::storage {
 
-// What the stripes of a process share: one block cache and one budget for memtables, so that a busy stripe can use what
-// an idle one does not, and the process has one number to configure.
-class RocksMemory {
+// What the engines of a process share: a block cache, a budget for memtables, so that a busy stripe can use what an
+// idle one does not and the process has one number to configure, and the thread that makes tables of them.
+class RocksShared {
  public:
-  // `cache_bytes` of blocks read, `memtable_bytes` of rows not yet flushed; beyond it a stripe that writes also
-  // flushes.
-  static std::shared_ptr<RocksMemory> create(uint64_t cache_bytes = 64 << 20, uint64_t memtable_bytes = 192 << 20);
-  ~RocksMemory();
-  RocksMemory(const RocksMemory&) = delete;
-  RocksMemory& operator=(const RocksMemory&) = delete;
+  // `cache_bytes` of blocks read, `memtable_bytes` of rows not yet in tables; beyond it a stripe that writes also
+  // freezes.
+  static std::shared_ptr<RocksShared> create(uint64_t cache_bytes = 64 << 20, uint64_t memtable_bytes = 192 << 20);
+  ~RocksShared();
+  RocksShared(const RocksShared&) = delete;
+  RocksShared& operator=(const RocksShared&) = delete;
 
  private:
   friend class RocksEngine;
-  RocksMemory();
+  RocksShared();
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
 
+// How far the background has come with making a table of a memtable.
+enum class TableStep : uint8_t { kLogSynced, kTableAdded, kSegmentDropped };
+
 struct RocksOptions {
-  std::shared_ptr<RocksMemory> memory = {};  // null: the engine's own, of the default size
-  uint64_t write_buffer_bytes = 64 << 20;    // one memtable; it is allocated as it fills
-  int write_buffers_max = 3;                 // memtables, before writes wait for the flush
-  uint64_t log_bytes_max = uint64_t{128} << 20;
+  std::shared_ptr<RocksShared> shared = {};      // null: the engine's own, of the default size
+  uint64_t write_buffer_bytes = 128 << 20;       // a memtable is frozen at this size
+  uint64_t segment_bytes = uint64_t{256} << 20;  // or when its segment of the log has this size
+  int frozen_max = 2;                            // memtables, before writes wait for the background
+  // Called by the background after each step, for tests that look at what a crash would leave there.
+  std::function<void(TableStep)> on_step = {};
 };
 
 class RocksEngine final : public Engine {
@@ -55,20 +74,21 @@ class RocksEngine final : public Engine {
 
   Result<bool> get(std::string_view key, std::string* value) const override;
   std::unique_ptr<Iterator> scan(std::string_view begin, std::string_view end) const override;
-  Status write(const WriteBatch& batch) override;
+  Status write(WriteBatch batch) override;
   Status sync() override;
-  // A small load is written like a batch. A large one goes to a table file of its own, which commit_load() makes
-  // durable and part of the database without writing its rows again.
+  // A small load is written like a batch. A large one becomes a table of its own, which commit_load() makes durable and
+  // part of the store without writing its rows again; it waits for memtables that know of the range to become tables.
   Status add_to_load(uint64_t id, const Rows& rows) override;
   Status commit_load(uint64_t id) override;
   void abort_load(uint64_t id) override;
   uint64_t approximate_bytes(std::string_view begin, std::string_view end) const override;
   Usage usage() const override;
 
-  // Moves what is in memtables into table files and waits for it. A failure is final like that of sync().
+  // Makes tables of all rows in memtables and waits for it. Called by the thread that writes.
   Status flush();
 
  private:
+  class Merge;
   struct Impl;
   explicit RocksEngine(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;

@@ -34,8 +34,11 @@ int check_failed_engine(RocksEngine& engine, uint64_t failed_batch) {
   std::string value;
   const auto row = engine.get(cartwheel::storage::crash_row(failed_batch, 0), &value);
   if (row.ok() && *row) return complain("the failed batch is visible");
-  const auto walk = engine.scan(cartwheel::storage::crash_row(failed_batch, 0), "");
+  const auto walk = engine.scan(cartwheel::storage::crash_row(failed_batch, 0), "batch0");  // behind all "batch/"
   if (walk->valid()) return complain("the failed batch is visible to a scan");
+  if (!walk->status().ok()) return complain("a failed write broke reads: " + walk->status().to_string());
+  const auto last = engine.get("last", &value);
+  if (!last.ok() || !*last || value != std::to_string(failed_batch - 1)) return complain("the last batch is not seen");
   return 0;
 }
 

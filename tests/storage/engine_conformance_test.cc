@@ -270,6 +270,25 @@ TEST_P(EngineConformance, IteratorSeesTheEngineAsItWas) {
   EXPECT_EQ(get(engine(), "k165"), "new");
 }
 
+// An engine that merges sources has looked ahead in some of them when the iterator stands elsewhere.
+TEST_P(EngineConformance, IteratorSeesTheEngineAsItWasAlsoAcrossItsLayers) {
+  Rows before;
+  for (int i = 0; i < 200; ++i) {
+    const std::string key = "k" + std::to_string(1000 + i);
+    before.emplace_back(key, std::string(1000, 'o'));
+    write(put(key, before.back().second));
+    if (i == 100) disk_->reopen();
+  }
+  write(put("k1150", std::string(1000, 'o')));
+  auto iterator = engine().scan("", "");
+  WriteBatch batch;
+  batch.put("k1150", "new");
+  batch.erase("k1000");
+  batch.put("k1001", "new");
+  write(batch);
+  EXPECT_EQ(drain(*iterator), before);
+}
+
 TEST_P(EngineConformance, BatchIsVisibleToAnIteratorMadeAfterItAndAsAWhole) {
   for (int round = 0; round < 20; ++round) {
     WriteBatch batch;
@@ -282,6 +301,59 @@ TEST_P(EngineConformance, BatchIsVisibleToAnIteratorMadeAfterItAndAsAWhole) {
     EXPECT_EQ(rows.size(), 20u);
     for (const auto& [key, value] : rows) EXPECT_EQ(value, std::to_string(round)) << key;
   }
+}
+
+// A load in several parts, small and so large that an engine may treat it in another way, into a range that was full
+// before and has just been erased.
+TEST_P(EngineConformance, LoadBecomesVisibleAsAWholeWhenItIsCommitted) {
+  for (const size_t value_bytes : {size_t{10}, size_t{20'000}}) {
+    for (int i = 0; i < 100; ++i) write(put("l" + std::to_string(100 + i * 3), "old"));
+    write(put("k", "before"));
+    write(put("m", "behind"));
+    WriteBatch erased;
+    erased.erase_range("l", "m");
+    for (int i = 0; i < 100; ++i) erased.erase("l" + std::to_string(i));
+    write(erased);
+    Rows expected = {{"k", "before"}};
+    for (int part = 0; part < 4; ++part) {
+      Engine::Rows rows;
+      for (int i = 0; i < 25; ++i) {
+        rows.emplace_back("l" + std::to_string(100 + part * 25 + i),
+                          std::string(value_bytes, static_cast<char>('a' + i)));
+      }
+      expected.insert(expected.end(), rows.begin(), rows.end());
+      ASSERT_OK(engine().add_to_load(7, rows));
+      EXPECT_EQ(read(engine()), (Rows{{"k", "before"}, {"m", "behind"}}));
+    }
+    expected.emplace_back("m", "behind");
+    auto before = engine().scan("", "");
+    ASSERT_OK(engine().commit_load(7));
+    EXPECT_EQ(drain(*before), (Rows{{"k", "before"}, {"m", "behind"}}));
+    before.reset();
+    EXPECT_TRUE(read(engine()) == expected) << value_bytes;
+    EXPECT_EQ(get(engine(), "l150"), expected[51].second);
+    EXPECT_GT(engine().approximate_bytes("l", "m"), 1000u);  // tables are compressed
+    write(put("l150", "newer"));
+    disk_->reopen();
+    expected[51].second = "newer";
+    EXPECT_TRUE(read(engine()) == expected) << value_bytes;
+    WriteBatch gone;
+    gone.erase_range("l", "m");
+    write(gone);
+  }
+}
+
+TEST_P(EngineConformance, LoadThatIsAbortedOrOutlivedIsForgotten) {
+  ASSERT_OK(engine().add_to_load(1, {{"a", std::string(1 << 20, 'v')}}));
+  ASSERT_OK(engine().add_to_load(2, {{"b", "v"}}));
+  ASSERT_OK(engine().add_to_load(3, {{"c", std::string(1 << 20, 'v')}}));
+  engine().abort_load(1);
+  ASSERT_OK(engine().commit_load(1));
+  ASSERT_OK(engine().commit_load(4));
+  disk_->reopen();
+  ASSERT_OK(engine().commit_load(2));
+  ASSERT_OK(engine().commit_load(3));
+  EXPECT_EQ(read(engine()), Rows{});
 }
 
 TEST_P(EngineConformance, DataSurvivesTheEndOfTheProcess) {
