@@ -25,6 +25,8 @@ Json stats_document(const StripeStats& s) {
           {"quorum_read_mismatches", s.quorum_read_mismatches},
           {"rejected_messages", s.rejected_messages},
           {"expired_objects", s.expired_objects},
+          {"loaded_rows", s.loaded_rows},
+          {"loaded_bytes", s.loaded_bytes},
           {"cache_hits", s.cache_hits},
           {"cache_misses", s.cache_misses},
           {"cache_bytes", s.cache_bytes},

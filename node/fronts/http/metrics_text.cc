@@ -179,6 +179,9 @@ void write_storage(TextWriter& out, const Metrics& m) {
   out.gauge("cartwheel_storage_partitions", "Partitions that this node holds.", m.stripe.partitions);
   out.counter("cartwheel_storage_expired_objects_total", "Objects removed because they had expired.",
               m.stripe.expired_objects);
+  out.counter("cartwheel_ring_loaded_rows_total", "Rows taken by snapshots of partitions that this node got.",
+              m.stripe.loaded_rows);
+  out.counter("cartwheel_ring_loaded_bytes_total", "Bytes of those rows.", m.stripe.loaded_bytes);
   out.counter("cartwheel_storage_batches_total", "Batches written.", m.storage_batches);
   out.counter("cartwheel_storage_written_bytes_total", "Bytes of the batches written.", m.storage_bytes);
   out.histogram("cartwheel_storage_write_duration_seconds", "Time to write one batch.", m.write_latency);
