@@ -19,7 +19,7 @@ double sum_at(const std::vector<double>& weights, double level, double arcs) {
 template <typename F>
 double bisect(double top, double goal, F f) {
   double low = 0, high = top;
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < 100; ++i) {
     double middle = (low + high) / 2;
     (f(middle) < goal ? low : high) = middle;
   }
@@ -133,11 +133,10 @@ Ranges widest_ranges_of(const Region& region) {
   return find_ranges(region, true);
 }
 
-std::string check_spread(const Region& region, const Owners& owners) {
+std::string check_spread(const Region& region, const Ranges& ranges, const Owners& owners) {
   std::map<NodeIndex, std::string> zone;
   for (const Candidate& c : region.nodes) zone[c.node] = c.zone;
   const size_t zones = std::min<size_t>(region.replicas, region.zone_sizes().size());
-  const auto ranges = ranges_of(region).zones;
   if (owners.size() != region.arcs) return "not all arcs";
   for (size_t a = 0; a < owners.size(); ++a) {
     std::set<NodeIndex> nodes;
@@ -149,7 +148,7 @@ std::string check_spread(const Region& region, const Owners& owners) {
     }
     if (owners[a].size() != region.replicas) return "arc " + std::to_string(a) + " has the wrong number of owners";
     if (spanned.size() != zones) return "arc " + std::to_string(a) + " spans too few zones";
-    for (auto [name, range] : ranges) {
+    for (auto [name, range] : ranges.zones) {
       if (spanned[name] >= range.low && spanned[name] <= range.high) continue;
       return "arc " + std::to_string(a) + " has " + std::to_string(spanned[name]) + " owners in zone " + name;
     }
@@ -157,13 +156,13 @@ std::string check_spread(const Region& region, const Owners& owners) {
   return "";
 }
 
-std::string check_loads(const Region& region, const Owners& owners) {
+std::string check_loads(const Region& region, const Ranges& ranges, const Owners& owners) {
   auto load = loads(region, owners);
-  auto ranges = ranges_of(region).loads;
   for (size_t i = 0; i < load.size(); ++i) {
-    if (load[i] >= ranges[i].low && load[i] <= ranges[i].high) continue;
+    if (load[i] >= ranges.loads[i].low && load[i] <= ranges.loads[i].high) continue;
     return "node " + std::to_string(region.nodes[i].node) + " owns " + std::to_string(load[i]) +
-           " arcs, its share is " + std::to_string(ranges[i].share) + ", at most " + std::to_string(ranges[i].high);
+           " arcs, its share is " + std::to_string(ranges.loads[i].share) + ", at most " +
+           std::to_string(ranges.loads[i].high);
   }
   return "";
 }
@@ -194,8 +193,9 @@ std::string check_positions(const Region& region, const Owners& owners) {
 }
 
 std::string check(const Region& region, const Owners& owners) {
-  if (std::string wrong = check_spread(region, owners); wrong != "") return wrong;
-  if (std::string wrong = check_loads(region, owners); wrong != "") return wrong;
+  const Ranges ranges = ranges_of(region);
+  if (std::string wrong = check_spread(region, ranges, owners); wrong != "") return wrong;
+  if (std::string wrong = check_loads(region, ranges, owners); wrong != "") return wrong;
   return check_positions(region, owners);
 }
 

@@ -32,16 +32,16 @@ Ranges widest_ranges_of(const Region& region);
 
 // "" or what is wrong: an owner that is no node, twice in an arc, too few owners, fewer zones than possible, more or
 // fewer owners in a zone than its range says.
-std::string check_spread(const Region& region, const Owners& owners);
+std::string check_spread(const Region& region, const Ranges& ranges, const Owners& owners);
 // "" or which node's load is outside its range.
-std::string check_loads(const Region& region, const Owners& owners);
+std::string check_loads(const Region& region, const Ranges& ranges, const Owners& owners);
 // The largest load / share.
 double max_over_mean(const Region& region, const Owners& owners);
 
 // "" or at which position which node stands more or less often than its part of the arcs, rounded down or up.
 std::string check_positions(const Region& region, const Owners& owners);
 
-// All three: "" or the first that is wrong.
+// All three, within ranges_of(region): "" or the first that is wrong.
 std::string check(const Region& region, const Owners& owners);
 
 }  // namespace cartwheel::node
