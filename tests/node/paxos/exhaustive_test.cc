@@ -231,7 +231,7 @@ class Search {
 // One more event is about four times as many states. CARTWHEEL_PAXOS_DEPTH adds some for a long look.
 int depth(int usual) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  usual -= 2;
+  usual -= 3;
 #endif
   const char* more = std::getenv("CARTWHEEL_PAXOS_DEPTH");
   return usual + (more ? std::atoi(more) : 0);
