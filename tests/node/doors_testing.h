@@ -32,7 +32,8 @@ inline ClusterConfig doors_cluster() {
     keyspace.select = static_cast<int>(config.keyspaces.size());
     keyspace.replicas = {{"eu", 2}, {"us", 1}};
     config.keyspaces.push_back(keyspace);
-    config.assignments.push_back({{{0, 1, 2}, {1, 0, 2}, {0, 1, 2}, {1, 0, 2}}});
+    config.assignments.emplace_back();
+    config.assignments.back().owners = {{0, 1, 2}, {1, 0, 2}, {0, 1, 2}, {1, 0, 2}};
   }
   return config;
 }

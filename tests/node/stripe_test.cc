@@ -256,7 +256,7 @@ TEST(Stripe, TwoLivesThatAreToldTheSameLastEpochDoNotShareDots) {
     storage::MemoryEngine wiped;
     StripeOptions options;
     options.seed = 100 + life;
-    Stripe stripe(before.config(), options, wiped);
+    Stripe stripe(std::make_shared<const ClusterConfig>(before.config()), options, wiped);
     ASSERT_TRUE(stripe.start(before.now()).ok());
     ASSERT_TRUE(wiped.write(stripe.take_output().batch).ok());
     stripe.on_message(1, AnnounceAckMessage{told, 0}.encode(), before.now());

@@ -26,13 +26,13 @@ int64_t log_uniform(Rng& rng, double low, double high) {
 
 }  // namespace
 
-FaultPlan FaultPlan::random(Rng& rng) {
+FaultPlan FaultPlan::random(Rng& rng, bool with_ring) {
   FaultPlan plan;
   if (rng.chance(0.05)) return plan;
   double density = 0.1 + 0.5 * rng.uniform();
-  double ring_density = rng.chance(0.4) ? 0.5 : 0;
+  double ring_density = with_ring ? 0.5 : 0;
   if (ring_density > 0 && rng.chance(0.3)) density = 0;  // nothing but changes of the ring
-  for (uint8_t kind = 0; kind < static_cast<uint8_t>(FaultKind::kKinds); ++kind) {
+  for (uint8_t kind = 0; kind < static_cast<uint8_t>(with_ring ? FaultKind::kKinds : FaultKind::kJoin); ++kind) {
     bool ring = kind >= static_cast<uint8_t>(FaultKind::kJoin);
     if (rng.chance(ring ? ring_density : density)) {
       plan.rates.push_back({static_cast<FaultKind>(kind), log_uniform(rng, ring ? 2e6 : 1e6, 30e6)});

@@ -39,7 +39,8 @@ struct FaultPlan {
   // One line for people.
   std::string to_string() const;
   // 5 % of all plans have no fault at all.
-  static FaultPlan random(Rng& rng);
+  // Changes of the ring are among the kinds only with `ring`.
+  static FaultPlan random(Rng& rng, bool ring);
 };
 
 class FaultInjector {

@@ -57,7 +57,7 @@ void report(const SeedResult& result, Totals& totals) {
 int main(int argc, char** argv) {
   uint64_t seeds = 300, first = 1, one = 0;
   unsigned jobs = 2;
-  bool verbose = false, twice = false;
+  bool verbose = false, twice = false, ring = false;
   CLI::App app{"Runs a whole Cartwheel cluster in one process, in virtual time, from seeds."};
   app.add_option("--seeds", seeds, "how many seeds to run")->capture_default_str();
   app.add_option("--first", first, "the first seed")->capture_default_str();
@@ -66,6 +66,7 @@ int main(int argc, char** argv) {
       ->capture_default_str()
       ->check(CLI::Range(1, 256));
   app.add_flag("--verbose", verbose, "print what happens");
+  app.add_flag("--ring", ring, "nodes join, leave and are replaced in the course of the run, and replicas change");
   app.add_flag("--twice", twice, "run each seed twice and compare the traces");
   try {
     app.parse(argc, argv);
@@ -84,8 +85,8 @@ int main(int argc, char** argv) {
   auto work = [&] {
     for (uint64_t i = next++; i < seeds; i = next++) {
       t_seed = first + i;
-      SeedResult result = run_seed(t_seed, verbose);
-      if (twice && !result.failure && run_seed(t_seed).trace_hash != result.trace_hash) {
+      SeedResult result = run_seed(t_seed, verbose, ring);
+      if (twice && !result.failure && run_seed(t_seed, false, ring).trace_hash != result.trace_hash) {
         result.failure = "two runs of this seed differ";
       }
       report(result, totals);

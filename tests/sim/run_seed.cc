@@ -71,11 +71,11 @@ node::ClusterConfig random_config(Rng& rng, std::string* shape) {
   return make_config(regions, partitions, stripes, keyspaces);
 }
 
-Plan make_plan(uint64_t seed, bool verbose) {
+Plan make_plan(uint64_t seed, bool verbose, bool ring) {
   Rng rng(mixed(seed));
   Plan plan;
   plan.config = random_config(rng, &plan.shape);
-  plan.faults = FaultPlan::random(rng);
+  plan.faults = FaultPlan::random(rng, ring);
   plan.shape += "; " + plan.faults.to_string();
 
   WorldOptions& world = plan.world;
@@ -208,8 +208,8 @@ class Run {
 
 }  // namespace
 
-SeedResult run_seed(uint64_t seed, bool verbose) {
-  Plan plan = make_plan(seed, verbose);
+SeedResult run_seed(uint64_t seed, bool verbose, bool ring) {
+  Plan plan = make_plan(seed, verbose, ring);
   SeedResult result;
   result.seed = seed;
   result.shape = plan.shape;

@@ -17,6 +17,6 @@ struct SeedResult {
   int64_t virtual_us = 0;  // leaps not counted
 };
 
-SeedResult run_seed(uint64_t seed, bool verbose = false);
+SeedResult run_seed(uint64_t seed, bool verbose = false, bool ring = false);
 
 }  // namespace cartwheel::sim
