@@ -62,6 +62,7 @@ prepare 'build planted' build planted crdt_planted_test sim_planted_test gossip_
   paxos_exhaustive_planted_test && ctest_stage planted -R planted
 prepare 'build asan' build asan && ctest_stage asan -L 'unit|laws|fuzz-replay|sim'
 stage "simulator under asan: 30 seeds from $seed" build/asan/tests/sim/cartwheel_sim --seeds 30 --first "$seed" --jobs 2
+export TSAN_OPTIONS="suppressions=$PWD/tests/tsan.supp"
 prepare 'build tsan' build tsan runtime_loop_test runtime_ring_test && ctest_stage tsan -R 'runtime_(loop|ring)_test'
 
 say 'end'
