@@ -104,11 +104,12 @@ void encode_request(uint64_t id, std::string_view keyspace, const Operation& op,
   write_options(writer, op, options);
 }
 
-void encode_named_request(uint64_t id, std::string_view name, std::string& out) {
+void encode_named_request(uint64_t id, std::string_view name, std::string_view document, std::string& out) {
   MsgWriter writer(out);
-  writer.array(2);
+  writer.array(document.empty() ? 2 : 3);
   writer.uint(id);
   writer.str(name);
+  if (!document.empty()) writer.bin(document);
 }
 
 Result<RpcReply> parse_reply(std::string_view payload) {

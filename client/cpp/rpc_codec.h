@@ -21,7 +21,8 @@ struct RpcOptions {
 // the operation that its verb does not take are not sent. REQUIRES: the verb is a known one.
 void encode_request(uint64_t id, std::string_view keyspace, const node::Operation& operation, const RpcOptions& options,
                     std::string& out);
-void encode_named_request(uint64_t id, std::string_view name, std::string& out);  // "ping", "status", "topology"
+// "ping", "status", "topology", "watch" without a document; "admin" with one, which is MessagePack.
+void encode_named_request(uint64_t id, std::string_view name, std::string_view document, std::string& out);
 
 struct RpcReply {
   uint64_t id = 0;

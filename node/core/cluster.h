@@ -41,6 +41,7 @@ struct NodeInfo {
   double capacity = 1.0;  // its share of the arcs of its region, relative to the others
   Address rpc, resp, http;
   uint64_t identity = 0;  // of its data directory, chosen at random; 0: not known, as in a cluster file
+  uint32_t lives = 0;     // how many data directories have been known in this position; 0: none yet
   State state = State::kMember;
   bool removed() const { return state == State::kRemoved; }
 };

@@ -34,6 +34,7 @@ void put_node(Encoder& out, const NodeInfo& node) {
     out.u16(address->port);
   }
   out.u64(node.identity);
+  out.varint(node.lives);
   out.u8(static_cast<uint8_t>(node.state));
 }
 
@@ -156,6 +157,7 @@ class ConfigReader {
       address->port = in_.u16();
     }
     node.identity = in_.u64();
+    node.lives = small(UINT32_MAX);
     node.state = static_cast<NodeInfo::State>(byte_up_to(2));
     return node;
   }

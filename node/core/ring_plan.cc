@@ -48,6 +48,7 @@ Status enqueue(ClusterConfig& config, RingChange change) {
 NodeIndex add_node(ClusterConfig& config, const NodeInfo& node) {
   config.nodes.push_back(node);
   config.nodes.back().state = NodeInfo::State::kMember;
+  config.nodes.back().lives = node.identity == 0 ? 0 : 1;
   if (std::find(config.regions.begin(), config.regions.end(), node.region) == config.regions.end()) {
     config.regions.push_back(node.region);
   }
@@ -382,8 +383,10 @@ Status replace(ClusterConfig& config, std::string_view dead, const NodeInfo& nod
     if (node.name == dead) {
       NodeInfo& info = next.nodes[*old];
       NodeInfo::State state = info.state;
+      uint32_t lives = info.lives;
       info = node;
       info.state = state;
+      info.lives = lives + 1;
       *index = *old;
       return Status::Ok();
     }

@@ -21,24 +21,36 @@ constexpr uint64_t kPeerReserve = 1024;  // the RPC port takes so many more, so 
 
 }  // namespace
 
-Result<int> bind_to(const Address& address) {
+namespace {
+
+Result<int> bind_socket(const Address& address, int type) {
   addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_socktype = type;
   hints.ai_flags = AI_PASSIVE;
   addrinfo* found = nullptr;
   if (const int error = getaddrinfo(address.host.c_str(), std::to_string(address.port).c_str(), &hints, &found)) {
     return Status::Io("cannot listen on " + address.to_string() + ": " + gai_strerror(error));
   }
-  const int fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const int fd = socket(found->ai_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   const int on = 1;
   bool ok = fd >= 0;
-  if (ok) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (ok && type == SOCK_STREAM) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   ok = ok && bind(fd, found->ai_addr, found->ai_addrlen) == 0;
   const int error = errno;
   freeaddrinfo(found);
   if (ok) return fd;
   if (fd >= 0) ::close(fd);
   return Status::Io("cannot listen on " + address.to_string() + ": " + std::strerror(error));
+}
+
+}  // namespace
+
+Result<int> bind_to(const Address& address) {
+  return bind_socket(address, SOCK_STREAM);
+}
+
+Result<int> bind_udp(const Address& address) {
+  return bind_socket(address, SOCK_DGRAM);
 }
 
 uint16_t port_of(int fd) {

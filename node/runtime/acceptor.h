@@ -16,6 +16,8 @@ namespace cartwheel::node {
 
 // A socket bound to `address`, not listening yet. kIo names the address and the reason.
 Result<int> bind_to(const Address& address);
+// A datagram socket bound to `address`.
+Result<int> bind_udp(const Address& address);
 // The port of a bound socket.
 uint16_t port_of(int fd);
 

@@ -1,7 +1,6 @@
 #include "node/runtime/cluster_file.h"
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 #include <fstream>
 #include <initializer_list>
@@ -11,6 +10,7 @@
 #include <optional>
 
 #include "base/limits.h"
+#include "node/runtime/setting_text.h"
 
 #define TOML_EXCEPTIONS 0
 #define TOML_HEADER_ONLY 1
@@ -82,42 +82,6 @@ std::string printable_line(std::string_view text, size_t limit = 300) {
 
 std::string in_quotes(std::string_view text) {
   return "'" + printable_line(text, 80) + "'";
-}
-
-std::optional<Address> parse_address(std::string_view text) {
-  size_t colon = text.rfind(':');
-  if (colon == std::string_view::npos) return std::nullopt;
-  std::string_view host = text.substr(0, colon), port = text.substr(colon + 1);
-  bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
-  if (bracketed)
-    host = host.substr(1, host.size() - 2);
-  else if (host.find(':') != std::string_view::npos)
-    return std::nullopt;  // which colon starts the port?
-  if (host.empty() || host.size() > 253) return std::nullopt;
-  for (char c : host) {
-    if (c <= ' ' || c >= 0x7f || c == '[' || c == ']' || c == '/' || c == '@') return std::nullopt;
-  }
-  uint16_t number = 0;
-  auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
-  if (error != std::errc() || end != port.data() + port.size()) return std::nullopt;
-  return Address{std::string(host), number};
-}
-
-// Milliseconds of "250ms", "90s", "30m", "1h", "7d" or "0".
-std::optional<int64_t> parse_duration(std::string_view text) {
-  int64_t n = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
-  if (error != std::errc() || n < 0) return std::nullopt;
-  std::string_view unit = text.substr(static_cast<size_t>(end - text.data()));
-  int64_t ms = unit == "ms"  ? 1
-               : unit == "s" ? 1000
-               : unit == "m" ? 60'000
-               : unit == "h" ? 3'600'000
-               : unit == "d" ? 86'400'000
-                             : 0;
-  if (ms == 0) return n == 0 && unit.empty() ? std::optional<int64_t>(0) : std::nullopt;
-  if (n > std::numeric_limits<int64_t>::max() / ms) return std::nullopt;
-  return n * ms;
 }
 
 // Reads one file; the first error stays and everything after it is skipped.

@@ -50,12 +50,17 @@ Status check_data_dir(const std::string& directory, const ClusterConfig& config,
 }
 
 Status claim_data_dir(const std::string& directory, const ClusterConfig& config, NodeIndex self) {
-  const std::string path = directory + "/IDENTITY";
-  if (access(path.c_str(), F_OK) == 0) return {};
-  const std::string temporary = path + ".new";
+  if (access((directory + "/IDENTITY").c_str(), F_OK) == 0) return {};
+  std::string content;
+  for (const std::string& line : identity_lines(config, self)) content += line + "\n";
+  return replace_file(directory, "IDENTITY", content);
+}
+
+Status replace_file(const std::string& directory, const std::string& name, const std::string& content) {
+  const std::string path = directory + "/" + name, temporary = path + ".new";
   {
-    std::ofstream file(temporary, std::ios::trunc);
-    for (const std::string& line : identity_lines(config, self)) file << line << "\n";
+    std::ofstream file(temporary, std::ios::trunc | std::ios::binary);
+    file << content;
     file.flush();
     if (!file) return io_error(temporary);
   }

@@ -16,4 +16,7 @@ Status check_data_dir(const std::string& directory, const ClusterConfig& config,
 // Writes IDENTITY durably unless it is there. REQUIRES: check_data_dir() was ok and the engines in it are locked.
 Status claim_data_dir(const std::string& directory, const ClusterConfig& config, NodeIndex self);
 
+// Replaces the file `name` in `directory` by one with `content`, atomically and durably.
+Status replace_file(const std::string& directory, const std::string& name, const std::string& content);
+
 }  // namespace cartwheel::node

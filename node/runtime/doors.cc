@@ -7,6 +7,7 @@
 
 #include "node/fronts/resp/session.h"
 #include "node/fronts/rpc/session.h"
+#include "node/runtime/control.h"
 #include "node/runtime/frame.h"
 #include "node/runtime/process_info.h"
 #include "node/runtime/version.h"
@@ -101,13 +102,13 @@ class RpcConnection final : public ShardConnection {
   }
 
   // A connection whose hello another shard has read; `rest` is what came behind it.
-  void begin_peer(int fd, NodeIndex peer, const std::string& rest) {
+  void begin_peer(int fd, NodeIndex peer, const Address& address, const std::string& rest) {
     const Status status = adopt(fd);
     if (!status.ok()) {
       close(status.message());
       return;
     }
-    become_peer(peer);
+    become_peer(peer, address);
     if (!rest.empty()) on_read(rest);
   }
 
@@ -120,6 +121,10 @@ class RpcConnection final : public ShardConnection {
     } else if (client_->want_close() && unsent() == 0) {
       close(client_->close_reason());
     }
+  }
+
+  void on_config() override {
+    if (client_) client_->on_config();
   }
 
   std::optional<Instant> expires() const override {
@@ -160,9 +165,9 @@ class RpcConnection final : public ShardConnection {
       return;
     }
     const bool client = hello->node.empty();
-    if (hello->cluster != node.config.name && !(client && hello->cluster.empty())) {
+    if (hello->cluster != node.cluster() && !(client && hello->cluster.empty())) {
       say_hello();  // so that the other side can tell its people what is wrong, too
-      refuse("belongs to cluster '" + hello->cluster + "', this is '" + node.config.name + "'");
+      refuse("belongs to cluster '" + hello->cluster + "', this is '" + node.cluster() + "'");
       return;
     }
     if (client) {
@@ -172,50 +177,48 @@ class RpcConnection final : public ShardConnection {
       client_ = std::make_unique<RpcSession>(shard_.doors().rpc, [this](std::string_view reply) { on_reply(reply); });
       return;
     }
-    const NodeIndex peer = node.config.node(hello->node);
+    const NodeIndex peer = shard_.config().node(hello->node);
     if (peer == kNoNode) {
-      refuse("node '" + hello->node + "' is not in this node's cluster file");
+      const std::string reason = "node '" + hello->node + "' is no member of cluster '" + node.cluster() + "'";
+      say_hello(reason);
+      refuse(reason);
     } else if (peer == node.self) {
       refuse("calls itself '" + hello->node + "', which is this node");
     } else {
       Shard& target = *shard_.node().shards[hello->shard % node.shards.size()];
       if (&target == &shard_) {
-        become_peer(peer);
+        become_peer(peer, {hello->rpc_host, hello->rpc_port});
       } else {
-        move_to(target, peer);
+        move_to(target, peer, {hello->rpc_host, hello->rpc_port});
       }
     }
   }
 
-  void become_peer(NodeIndex peer) {
+  void become_peer(NodeIndex peer, const Address& address) {
     state_ = State::kPeer;
     door_ = Door::kPeer;
     peer_ = peer;
     decoder_.set_limit(limits::kFrameBytes + 4);
     say_hello();
-    shard_.on_peer_arrived(peer);
+    shard_.on_peer_arrived(peer, address);
   }
 
-  void move_to(Shard& target, NodeIndex peer) {
+  void move_to(Shard& target, NodeIndex peer, const Address& address) {
     state_ = State::kMoved;
     const int fd = duplicate_fd();
     if (fd < 0) {
       refuse("no more file descriptors");
       return;
     }
-    target.post([&target, fd, peer, rest = std::string(decoder_.rest())] {
-      (new RpcConnection(target))->begin_peer(fd, peer, rest);
+    target.post([&target, fd, peer, address, rest = std::string(decoder_.rest())] {
+      (new RpcConnection(target))->begin_peer(fd, peer, address, rest);
     });
     close("moved to its shard");
   }
 
-  void say_hello() {
-    const NodeContext& node = shard_.node();
-    Hello hello;
-    hello.cluster = node.config.name;
-    hello.node = node.node().name;
-    hello.shard = shard_.number();
-    hello.process = node.process;
+  void say_hello(const std::string& refusal = {}) {
+    Hello hello = shard_.hello();
+    hello.refusal = refusal;
     append_frame(output(), FrameKind::kHello, 0, encode(hello));
     shard_.mark_dirty(*this);
   }
@@ -247,7 +250,7 @@ resp::ServerInfo RespDoor::info() const {
   const NodeContext& node = shard_.node();
   resp::ServerInfo info;
   info.version = kVersion;
-  info.cluster = node.config.name;
+  info.cluster = node.cluster();
   info.node = node.node().name;
   info.region = node.node().region;
   info.port = node.ports[static_cast<size_t>(Door::kResp)];
@@ -265,8 +268,17 @@ resp::ServerInfo RespDoor::info() const {
   info.cpu_system_seconds = process.system_seconds;
   info.cpu_user_seconds = process.user_seconds;
   // The stripes count the keys of all keyspaces together.
-  if (node.config.keyspaces.size() == 1) info.keys.emplace_back(node.config.keyspaces[0].select, keys);
+  const std::vector<Keyspace>& keyspaces = shard_.config().keyspaces;
+  if (keyspaces.size() == 1) info.keys.emplace_back(keyspaces[0].select, keys);
   return info;
+}
+
+void RpcDoor::admin(std::string_view request, AdminDone done) {
+  Control* control = shard_.node().control;
+  if (control == nullptr) return RpcBackend::admin(request, std::move(done));
+  control->admin(std::string(request), [this, done = std::move(done)](const Status& status, std::string document) {
+    shard_.post([done, status, document = std::move(document)]() mutable { done(status, std::move(document)); });
+  });
 }
 
 void open_connection(Shard& shard, Door door, int fd) {

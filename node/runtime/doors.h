@@ -18,7 +18,7 @@ class RespDoor final : public resp::Backend {
  public:
   explicit RespDoor(Shard& shard) : shard_(shard) {}
   void submit(Request request, ReplyCallback done) override { shard_.submit(std::move(request), std::move(done)); }
-  const ClusterConfig& cluster() const override { return shard_.node().config; }
+  const ClusterConfig& cluster() const override { return shard_.config(); }
   Now now() const override { return shard_.now(); }
   resp::ServerInfo info() const override;
 
@@ -40,7 +40,8 @@ class RpcDoor final : public RpcBackend {
   explicit RpcDoor(Shard& shard) : shard_(shard) {}
   void submit(Request request, ReplyCallback done) override { shard_.submit(std::move(request), std::move(done)); }
   void metrics(MetricsCallback done) override { shard_.collect(std::move(done)); }
-  const ClusterConfig& cluster() const override { return shard_.node().config; }
+  void admin(std::string_view request, AdminDone done) override;
+  const ClusterConfig& cluster() const override { return shard_.config(); }
   Now now() const override { return shard_.now(); }
 
  private:

@@ -79,12 +79,16 @@ FrameDecoder::Outcome FrameDecoder::fail(std::string message) {
 std::string encode(const Hello& hello) {
   std::string out;
   MsgWriter writer(out);
-  writer.array(5);
+  writer.array(9);
   writer.uint(hello.version);
   writer.str(hello.cluster);
   writer.str(hello.node);
   writer.uint(hello.shard);
   writer.uint(hello.process);
+  writer.uint(hello.epoch);
+  writer.str(hello.rpc_host);
+  writer.uint(hello.rpc_port);
+  writer.str(hello.refusal);
   return out;
 }
 
@@ -104,7 +108,13 @@ Result<Hello> decode_hello(std::string_view payload) {
   hello.node = reader.bytes();
   const uint64_t shard = reader.uint();
   hello.process = reader.uint();
-  for (uint32_t i = 5; i < elements && reader.ok(); ++i) reader.skip();
+  uint32_t read = 5;
+  auto more = [&] { return read < elements && ++read > 0; };
+  if (more()) hello.epoch = reader.uint();
+  if (more()) hello.rpc_host = reader.bytes();
+  if (more()) hello.rpc_port = static_cast<uint16_t>(reader.uint() & 0xffff);
+  if (more()) hello.refusal = reader.bytes();
+  for (; read < elements && reader.ok(); ++read) reader.skip();
   if (!reader.done()) return Status::Corruption("the hello is malformed");
   hello.shard = static_cast<uint32_t>(shard & 0xffff);
   return hello;

@@ -67,7 +67,8 @@ class FrameDecoder {
   std::string error_;
 };
 
-// What each side says first. As MessagePack: [version, cluster, node, shard, process].
+// What each side says first. As MessagePack: [version, cluster, node, shard, process, epoch, rpc host, rpc port,
+// refusal]; those from `epoch` on may be missing.
 struct Hello {
   static constexpr uint64_t kVersion = 1;
   uint64_t version = kVersion;
@@ -75,6 +76,10 @@ struct Hello {
   std::string node;      // name of the sender; empty: a client, no node
   uint32_t shard = 0;    // the sender's shard, a hint at which shard of the receiver should have the connection
   uint64_t process = 0;  // chosen at random when the sender's process started
+  uint64_t epoch = 0;    // of the sender's configuration
+  std::string rpc_host;  // where the sender listens
+  uint16_t rpc_port = 0;
+  std::string refusal;   // why the sender does not go on with this connection; empty: it does
 };
 std::string encode(const Hello& hello);
 // kCorruption, naming what is wrong. More elements than this version knows are ignored.

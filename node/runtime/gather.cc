@@ -39,17 +39,17 @@ void add(StripeStats& to, const StripeStats& from) {
   to.partitions += from.partitions;
 }
 
-Metrics gather(const NodeContext& node, const std::vector<ShardMetrics>& parts) {
+Metrics gather(const NodeContext& node, const ClusterConfig& config, const std::vector<ShardMetrics>& parts) {
   Metrics metrics;
-  metrics.cluster = node.config.name;
+  metrics.cluster = config.name;
   metrics.node = node.node().name;
   metrics.region = node.node().region;
   metrics.zone = node.node().zone;
   metrics.version = kVersion;
-  metrics.config_epoch = node.config.epoch;
+  metrics.config_epoch = config.epoch;
   metrics.shards = static_cast<uint32_t>(node.shards.size());
-  metrics.stripes = node.config.stripes;
-  metrics.partitions = node.config.partitions;
+  metrics.stripes = config.stripes;
+  metrics.partitions = config.partitions;
   metrics.draining = node.draining.load();
   metrics.ready = !metrics.draining;
   metrics.uptime_seconds = (uv_hrtime() / 1000 - static_cast<uint64_t>(node.started.us)) / 1'000'000;
@@ -87,8 +87,8 @@ Metrics gather(const NodeContext& node, const std::vector<ShardMetrics>& parts) 
     metrics.engine_disk_bytes += part.usage.disk_bytes;
   }
   for (auto& [index, peer] : peers) {
-    peer.name = node.config.nodes[index].name;
-    peer.region = node.config.nodes[index].region;
+    peer.name = config.nodes[index].name;
+    peer.region = config.nodes[index].region;
     metrics.peers.push_back(std::move(peer));
   }
   for (size_t i = 0; i < kDoors; ++i) {

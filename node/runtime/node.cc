@@ -11,6 +11,7 @@
 #include "node/runtime/data_dir.h"
 #include "node/runtime/doors.h"
 #include "node/runtime/log.h"
+#include "node/runtime/packet_sealer.h"
 #include "node/runtime/process_info.h"
 #include "storage/rocks/rocks_engine.h"
 
@@ -48,22 +49,27 @@ Result<std::unique_ptr<Node>> Node::start(NodeOptions options) {
   std::unique_ptr<Node> node(new Node());
   node->sockets_ = options.sockets;
   NodeContext& context = node->context_;
-  context.config = std::move(options.config);
-  context.self = options.self;
+  context.first_config = std::make_shared<const ClusterConfig>(options.enrollment.config);
+  context.self = options.enrollment.self;
+  context.identity = options.enrollment.state.identity;
+  context.file_addresses = options.enrollment.file_addresses;
+  context.address = options.enrollment.wanted.rpc;
   context.data_dir = options.data_dir;
   context.process = random64();
   context.started = {static_cast<int64_t>(uv_hrtime() / 1000)};
   RETURN_IF_ERROR(node->bind_doors(options));
-  const uint32_t shards = shard_count(options.shards, context.config.stripes);
+  RETURN_IF_ERROR(node->make_control(options));
+  const uint32_t shards = shard_count(options.shards, context.stripes());
   for (uint32_t i = 0; i < shards; ++i) context.shards.push_back(std::make_unique<Shard>(context, i));
   RETURN_IF_ERROR(node->open_stripes(options));
+  RETURN_IF_ERROR(node->control_->start());
   RETURN_IF_ERROR(node->open_doors());
   for (auto& shard : context.shards) shard->begin();
   return node;
 }
 
 Status Node::bind_doors(NodeOptions& options) {
-  const NodeInfo& info = context_.node();
+  const NodeInfo& info = options.enrollment.wanted;
   const std::array<const Address*, 3> addresses = {&info.resp, &info.rpc, &info.http};
   for (size_t door = 0; door < addresses.size(); ++door) {
     if (options.sockets[door] < 0) {
@@ -74,17 +80,39 @@ Status Node::bind_doors(NodeOptions& options) {
     }
     context_.ports[door] = port_of(sockets_[door]);
   }
+  // Gossip has the number of the RPC port.
+  auto udp = bind_udp({info.rpc.host, context_.ports[static_cast<size_t>(Door::kRpc)]});
+  if (!udp.ok()) return udp.status();
+  udp_ = *udp;
+  return {};
+}
+
+Status Node::make_control(NodeOptions& options) {
+  Control::Options control;
+  control.state = std::move(options.enrollment.state);
+  control.wanted = std::move(options.enrollment.wanted);
+  control.seed = random64();
+  if (options.key_file.empty()) {
+    control.sealer = std::make_unique<PacketSealer>(PacketSealer::without_secret(context_.cluster()));
+  } else {
+    auto sealer = PacketSealer::create(context_.cluster(), options.key_file);
+    if (!sealer.ok()) return sealer.status();
+    control.sealer = std::make_unique<PacketSealer>(std::move(sealer).value());
+  }
+  control.udp = std::exchange(udp_, -1);
+  control_ = std::make_unique<Control>(context_, std::move(control));
+  context_.control = control_.get();
   return {};
 }
 
 Status Node::open_stripes(const NodeOptions& options) {
-  RETURN_IF_ERROR(check_data_dir(context_.data_dir, context_.config, context_.self));
+  RETURN_IF_ERROR(check_data_dir(context_.data_dir, *context_.first_config, context_.self));
   storage::RocksOptions rocks;
   rocks.shared = storage::RocksShared::create(options.cache_bytes / 4);
   const uint64_t seed = random64();
   const std::string boot_id = kernel_boot_id();
-  const size_t objects = std::min(limits::kCacheBytes, options.cache_bytes / context_.config.stripes);
-  const auto config = std::make_shared<const ClusterConfig>(context_.config);
+  const size_t objects = std::min(limits::kCacheBytes, options.cache_bytes / context_.stripes());
+  const auto config = context_.first_config;
   const auto make = [this, config, rocks, seed, boot_id, objects](
                         uint32_t stripe, StripeDriver::Send send) -> Result<std::unique_ptr<StripeDriver>> {
     auto engine = storage::RocksEngine::open(context_.data_dir + "/stripe-" + std::to_string(stripe), rocks);
@@ -105,7 +133,7 @@ Status Node::open_stripes(const NodeOptions& options) {
     const Status one = result.get();
     if (status.ok()) status = one;
   }
-  if (status.ok()) status = claim_data_dir(context_.data_dir, context_.config, context_.self);
+  if (status.ok()) status = claim_data_dir(context_.data_dir, *context_.first_config, context_.self);
   return status;
 }
 
@@ -124,6 +152,7 @@ Status Node::open_doors() {
 Status Node::stop() {
   if (std::exchange(stopped_, true)) return {};
   context_.draining = true;
+  control_->stop();
   Shard& first = *context_.shards[0];
   // HTTP stays, so that a load balancer reads "draining" rather than nothing. The other nodes' connections stay too:
   // operations under way need them.
@@ -166,7 +195,9 @@ Node::~Node() {
       return true;
     });
   }
+  if (control_) control_->stop();
   for (auto& shard : context_.shards) shard->finish();
+  if (udp_ >= 0) ::close(udp_);
   for (int fd : sockets_) {
     if (fd >= 0) ::close(fd);
   }

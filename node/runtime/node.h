@@ -1,7 +1,8 @@
 // Node: one node of the cluster in this process: its shards, its doors and its data.
 //
-// Start:  sockets are bound, the stripes of all shards recover, then the doors open and the peers are connected.
-// Stop:   the RESP and RPC doors close and the node says that it drains; new requests are refused; at most kDrainLimit
+// Start:  sockets are bound, the stripes of all shards recover, then the doors open, the peers are connected and gossip
+//         begins.
+// Stop:   gossip says goodbye; the RESP and RPC doors close and the node says that it drains; new requests are refused; at most kDrainLimit
 //         later each stripe writes and syncs its last turn; replies are given a moment to leave; all is closed.
 #pragma once
 
@@ -11,6 +12,8 @@
 #include <vector>
 
 #include "node/runtime/acceptor.h"
+#include "node/runtime/control.h"
+#include "node/runtime/enroll.h"
 #include "node/runtime/shard.h"
 
 namespace cartwheel::node {
@@ -18,12 +21,12 @@ namespace cartwheel::node {
 inline constexpr Duration kDrainLimit = Duration::seconds(5);
 
 struct NodeOptions {
-  ClusterConfig config;  // REQUIRES: finish(config) was ok
-  NodeIndex self = 0;
+  Enrollment enrollment;  // of this data directory
   std::string data_dir;
+  std::string key_file;  // content of the key file of gossip; empty: packets are sealed without a secret
   uint32_t shards = 0;            // 0: one per core; never more than stripes
   size_t cache_bytes = 64 << 20;  // of blocks; decoded objects have a budget of the same size
-  // Bound sockets to listen on instead of the addresses of the cluster file, by Door; -1: bind. The node owns them.
+  // Bound sockets to listen on instead of the addresses of `wanted`, by Door; -1: bind. The node owns them.
   std::array<int, 3> sockets{-1, -1, -1};
 };
 
@@ -38,17 +41,22 @@ class Node {
   // Returns when everything is closed. kIo when the last turn of a stripe could not be made durable. Once.
   Status stop();
 
+  // Why the process was sent SIGTERM by the node itself, if it was.
+  std::optional<Control::Expulsion> expulsion() const { return control_->expulsion(); }
   uint32_t shards() const { return static_cast<uint32_t>(context_.shards.size()); }
   uint16_t port(Door door) const { return context_.ports[static_cast<size_t>(door)]; }
 
  private:
   Node() = default;
   Status bind_doors(NodeOptions& options);
+  Status make_control(NodeOptions& options);
   Status open_stripes(const NodeOptions& options);
   Status open_doors();
 
   NodeContext context_;
   std::array<int, 3> sockets_{-1, -1, -1};            // bound, not yet an acceptor's
+  int udp_ = -1;                                      // likewise, not yet the control's
+  std::unique_ptr<Control> control_;
   std::vector<std::unique_ptr<Acceptor>> acceptors_;  // used on shard 0's thread
   bool stopped_ = false;
 };

@@ -16,11 +16,47 @@
 
 namespace cartwheel::node {
 
+// Of `serve`, `join` and `replace`. A node is one of a cluster file, or says itself what it is.
 struct ServeOptions {
   std::string cluster_file, node, data_dir;
+  bool bootstrap = false, replace_dead = false;
+  std::vector<std::string> join;  // host:port of members
+  std::string cluster, name, region, rpc, resp, http;
+  std::optional<std::string> zone;
+  std::optional<double> capacity;
+  uint32_t partitions = 1024, stripes = 1;
+  std::string cluster_key_file;
+  std::string replace;  // the dead node whose place this one takes
   uint32_t shards = 0;  // 0: as many as there are cores, and no more than stripes
   std::string log_level = "info", log_format = "text";
   uint32_t cache_mb = 256;  // decoded objects, all stripes together; blocks read from disk take a quarter of it on top
+};
+
+// The commands that ask one node about the cluster, or for a change of it.
+struct ClusterCommand {
+  enum class Kind : uint8_t {
+    kStatus,
+    kMembers,
+    kRing,
+    kKeyspaces,
+    kWait,
+    kDecommission,
+    kLeave,
+    kRebalance,
+    kCancel,
+    kKeyspaceCreate,
+    kKeyspaceAlter,
+    kKeyspaceDrop
+  };
+  Kind kind = Kind::kStatus;
+  std::string at;  // host:port of any node
+  bool json = false;
+  std::string name;  // of the node or the keyspace
+  bool yes = false, dead = false, ready = false;
+  std::string timeout;  // of kWait and kDecommission; a duration, or a number of seconds
+  // Of keyspaces; what is not given is left out of the request.
+  std::optional<int> select;
+  std::string replicas, read, write, default_ttl, durability, kind_name;
 };
 
 struct StatusOptions {
@@ -31,10 +67,11 @@ struct StatusOptions {
 };
 
 struct CommandLine {
-  enum class Command { kServe, kStatus, kVersion, kText };
+  enum class Command { kServe, kStatus, kCluster, kVersion, kText };
   Command command = Command::kText;
   ServeOptions serve;
   StatusOptions status;
+  ClusterCommand cluster;
   std::string text;   // of kText: help, or what is wrong
   int exit_code = 0;  // of kText: 0 for help, 2 for wrong usage
 };

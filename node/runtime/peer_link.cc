@@ -26,13 +26,7 @@ class PeerLink::Stream final : public ShardConnection {
 
  private:
   void on_connected() override {
-    NodeContext& node = shard_.node();
-    Hello hello;
-    hello.cluster = node.config.name;
-    hello.node = node.node().name;
-    hello.shard = shard_.number();
-    hello.process = node.process;
-    append_frame(output(), FrameKind::kHello, 0, encode(hello));
+    append_frame(output(), FrameKind::kHello, 0, encode(shard_.hello()));
     shard_.mark_dirty(*this);
   }
 
@@ -61,11 +55,15 @@ class PeerLink::Stream final : public ShardConnection {
     const NodeContext& node = shard_.node();
     auto hello = decode_hello(payload);
     if (!hello.ok()) return hello.status();
-    if (hello->cluster != node.config.name) {
-      return Status::InvalidArgument("belongs to cluster '" + hello->cluster + "', this is '" + node.config.name + "'");
+    if (hello->cluster != node.cluster()) {
+      return Status::InvalidArgument("belongs to cluster '" + hello->cluster + "', this is '" + node.cluster() + "'");
     }
     if (hello->process == node.process) return Status::InvalidArgument("is this process itself");
-    const std::string& expected = node.config.nodes[link_ == nullptr ? node.self : link_->peer_].name;
+    if (!hello->refusal.empty()) {
+      if (link_ != nullptr) shard_.on_refused(link_->peer_, hello->epoch, hello->refusal);
+      return Status::InvalidArgument("does not talk to this node: " + hello->refusal);
+    }
+    const std::string& expected = shard_.config().nodes[link_ == nullptr ? node.self : link_->peer_].name;
     if (hello->node != expected) {
       return Status::InvalidArgument("is node '" + hello->node + "', not '" + expected + "'");
     }
@@ -136,9 +134,21 @@ void PeerLink::add_to(PeerMetrics& metrics) const {
   metrics.connected = metrics.connected && up_;
 }
 
+void PeerLink::try_also(const Address& address) {
+  also_ = address;
+  if (!up_) hurry();
+}
+
+// What the cluster file says; without one that of the configuration, in turn with one where the peer may be found too.
+const Address& PeerLink::next_address() {
+  const Address& known = shard_.node().address_of(shard_.config(), peer_);
+  if (also_.host.empty() || also_ == known) return known;
+  return tries_++ % 2 == 0 ? also_ : known;
+}
+
 void PeerLink::try_connect() {
   if (closed_ || stream_ != nullptr || resolving_) return;
-  const Address& address = shard_.node().config.nodes[peer_].rpc;
+  const Address& address = next_address();
   sockaddr_in v4{};
   sockaddr_in6 v6{};
   if (uv_ip4_addr(address.host.c_str(), address.port, &v4) == 0) {
@@ -184,7 +194,7 @@ void PeerLink::greeted() {
   up_ = true;
   failures_ = 0;
   uv_timer_stop(&timer_);
-  if (shard_.number() == 0) logs::info("peer connected", {{"peer", shard_.node().config.nodes[peer_].name}});
+  if (shard_.number() == 0) logs::info("peer connected", {{"peer", shard_.config().nodes[peer_].name}});
   last_reason_.clear();
   shard_.on_peer_connection(peer_, true);
 }
@@ -196,8 +206,8 @@ void PeerLink::lost(const std::string& reason) {
     shard_.on_peer_connection(peer_, false);
   }
   if (shard_.number() == 0 && reason != last_reason_) {
-    logs::warning("peer not connected", {{"peer", shard_.node().config.nodes[peer_].name},
-                                         {"address", shard_.node().config.nodes[peer_].rpc.to_string()},
+    logs::warning("peer not connected", {{"peer", shard_.config().nodes[peer_].name},
+                                         {"address", shard_.config().nodes[peer_].rpc.to_string()},
                                          {"reason", reason}});
   }
   last_reason_ = reason;

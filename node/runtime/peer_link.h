@@ -28,6 +28,8 @@ class PeerLink {
   void begin();
   // The peer has just connected to this node, so it is there: a connection that waits for its next try is tried now.
   void hurry();
+  // An address where the peer may be found, beside that of the configuration.
+  void try_also(const Address& address);
   void close();
   void send(uint8_t stripe, std::string_view message);
   bool up() const { return up_; }
@@ -36,6 +38,7 @@ class PeerLink {
 
  private:
   class Stream;
+  const Address& next_address();
   void try_connect();
   void connect_to(const sockaddr* address);
   void lost(const std::string& reason);
@@ -51,6 +54,8 @@ class PeerLink {
   bool up_ = false;
   bool closed_ = false;
   int failures_ = 0;  // since the link was last up
+  Address also_;
+  uint32_t tries_ = 0;
   std::string last_reason_;
   uint64_t sent_ = 0, dropped_ = 0;
 };

@@ -5,6 +5,7 @@
 #include <ctime>
 #include <utility>
 
+#include "node/runtime/control.h"
 #include "node/runtime/doors.h"
 #include "node/runtime/log.h"
 #include "node/runtime/peer_link.h"
@@ -57,7 +58,7 @@ void ShardConnection::on_closed(const std::string&) {
 // --- life
 
 Shard::Shard(NodeContext& node, uint32_t number)
-    : node_(node), number_(number), rng_(node.process ^ (0x9e3779b97f4a7c15ull * (number + 1))) {
+    : node_(node), config_(node.first_config), number_(number), rng_(node.process ^ (0x9e3779b97f4a7c15ull * (number + 1))) {
   CHECK(uv_loop_init(&loop_) == 0);
   streams_.loop = &loop_;
   CHECK(uv_async_init(&loop_, &wake_, [](uv_async_t* h) { static_cast<Shard*>(h->data)->on_wake(); }) == 0);
@@ -83,7 +84,7 @@ Shard::~Shard() {
 std::future<Status> Shard::start(MakeStripe make) {
   for (size_t i = 0; i < node_.shards.size(); ++i) inboxes_.push_back(std::make_unique<ShardInbox>());
   remotes_ = std::vector<Remote>(node_.shards.size());
-  received_.assign(node_.config.nodes.size(), 0);
+  received_.assign(config_->nodes.size(), 0);
   std::promise<Status> started;
   std::future<Status> result = started.get_future();
   thread_ = std::thread([this, make = std::move(make), promise = std::move(started)]() mutable {
@@ -101,30 +102,92 @@ void Shard::run(MakeStripe make, std::promise<Status> started) {
   syncer_.reset();
   drivers_.clear();
   links_.clear();
+  closed_links_.clear();
   CHECK(uv_loop_close(&loop_) == 0);
 }
 
 Status Shard::open_stripes(const MakeStripe& make) {
   std::vector<storage::Engine*> engines;
-  for (uint32_t stripe = number_; stripe < node_.config.stripes; stripe += static_cast<uint32_t>(node_.shards.size())) {
+  for (uint32_t stripe = number_; stripe < node_.stripes(); stripe += static_cast<uint32_t>(node_.shards.size())) {
     auto driver = make(stripe, [this](uint32_t from, Output::Message m) { send_to_peer(from, std::move(m)); });
     if (!driver.ok()) return driver.status();
     RETURN_IF_ERROR(driver.value()->start(read_clocks()));
+    driver.value()->on_newer_config([this](const Output::Newer& newer) {
+      if (node_.control != nullptr) node_.control->on_newer_config(newer.from, newer.epoch);
+    });
     engines.push_back(&driver.value()->engine());
     drivers_.push_back(std::move(driver).value());
   }
   stripe_is_dirty_.assign(drivers_.size(), 0);
   syncer_ = std::make_unique<Syncer>(engines, [this] { uv_async_send(&wake_); });
   for (size_t i = 0; i < drivers_.size(); ++i) drivers_[i]->use(syncer_.get(), i);
-  links_.resize(node_.config.nodes.size());
-  for (NodeIndex peer = 0; peer < links_.size(); ++peer) {
-    if (peer != node_.self) links_[peer] = std::make_unique<PeerLink>(*this, peer);
-  }
+  add_links();
   return {};
+}
+
+// A link to each member that has none yet.
+void Shard::add_links() {
+  received_.resize(config_->nodes.size(), 0);
+  links_.resize(config_->nodes.size());
+  for (NodeIndex peer = 0; peer < links_.size(); ++peer) {
+    if (peer == node_.self || links_[peer] || config_->nodes[peer].removed()) continue;
+    links_[peer] = std::make_unique<PeerLink>(*this, peer);
+    if (begun_) links_[peer]->begin();
+  }
+}
+
+void Shard::adopt(std::shared_ptr<const ClusterConfig> config) {
+  if (stopped_ || config->epoch < config_->epoch) return;
+  config_ = std::move(config);
+  touched_ = true;
+  for (NodeIndex peer = 0; peer < links_.size(); ++peer) {
+    if (!links_[peer] || !config_->nodes[peer].removed()) continue;
+    links_[peer]->close();
+    closed_links_.push_back(std::move(links_[peer]));
+    on_peer_connection(peer, false);
+  }
+  add_links();
+  for (size_t i = 0; i < drivers_.size(); ++i) {
+    drivers_[i]->stripe().on_config(config_, now());
+    mark_stripe(i);
+  }
+  for (ShardConnection* connection : connections_) connection->on_config();
+}
+
+Hello Shard::hello() const {
+  Hello hello;
+  hello.cluster = node_.cluster();
+  hello.node = node_.node().name;
+  hello.shard = number_;
+  hello.process = node_.process;
+  hello.epoch = config_->epoch;
+  hello.rpc_host = node_.address.host;
+  hello.rpc_port = node_.address.port;
+  return hello;
+}
+
+ShardProgress Shard::progress() {
+  ShardProgress result;
+  result.ring.epoch = UINT64_MAX;
+  for (auto& driver : drivers_) {
+    RingProgress one = driver->stripe().ring_progress();
+    result.ring.epoch = std::min(result.ring.epoch, one.epoch);
+    result.ring.leftovers += one.leftovers;
+    result.ring.bytes_done += one.bytes_done;
+    result.ring.bytes_to_do += one.bytes_to_do;
+    result.ring.steps.insert(result.ring.steps.end(), one.steps.begin(), one.steps.end());
+    result.keys += driver->stripe().stats().keys;
+    result.ready = result.ready && driver->stripe().ready();
+    const storage::Engine::Usage usage = driver->engine().usage();
+    result.disk_bytes += usage.disk_bytes;
+    result.memory_bytes += usage.memory_bytes;
+  }
+  return result;
 }
 
 void Shard::begin() {
   post([this] {
+    begun_ = true;
     for (auto& link : links_) {
       if (link) link->begin();
     }
@@ -294,7 +357,7 @@ void Shard::receive_from_shards() {
 
 void Shard::take(uint32_t from, ShardMessage message) {
   if (auto* request = std::get_if<ShardRequest>(&message)) {
-    const uint32_t stripe = stripe_of(node_.config, request->request);
+    const uint32_t stripe = stripe_of(*config_, request->request);
     // Two words, so that the callback needs no memory of its own; ids are indices of a bounded table.
     const uint64_t address = uint64_t{from} << 32 | request->id;
     driver_of(stripe).stripe().on_request(
@@ -325,7 +388,7 @@ void Shard::reply_to(uint32_t shard, uint64_t id, Reply reply) {
 
 void Shard::submit(Request request, ReplyCallback callback) {
   commands_.fetch_add(1, std::memory_order_relaxed);
-  const uint32_t stripe = stripe_of(node_.config, request);
+  const uint32_t stripe = stripe_of(*config_, request);
   const auto shard = static_cast<uint32_t>(stripe % node_.shards.size());
   touched_ = true;
   if (stopped_) {
@@ -360,12 +423,16 @@ void Shard::submit(Request request, ReplyCallback callback) {
 
 void Shard::on_peer_message(uint8_t stripe, NodeIndex from, std::string_view bytes) {
   ++received_[from];
+  if (stripe == kControlStripe) {
+    if (node_.control != nullptr) node_.control->on_peer_message(from, std::string(bytes));
+    return;
+  }
   deliver(stripe, from, bytes);
 }
 
 void Shard::deliver(uint8_t stripe, NodeIndex from, std::string_view bytes) {
   touched_ = true;
-  if (stopped_ || stripe >= node_.config.stripes) return;
+  if (stopped_ || stripe >= node_.stripes()) return;
   const auto shard = static_cast<uint32_t>(stripe % node_.shards.size());
   if (shard == number_) {
     driver_of(stripe).stripe().on_message(from, bytes, now());
@@ -388,13 +455,26 @@ void Shard::send_to_peer(uint32_t stripe, Output::Message message) {
   links_[message.to]->send(static_cast<uint8_t>(stripe), message.bytes);
 }
 
-void Shard::on_peer_arrived(NodeIndex peer) {
-  if (!stopped_ && links_[peer]) links_[peer]->hurry();
+void Shard::on_peer_arrived(NodeIndex peer, const Address& address) {
+  if (stopped_ || !links_[peer]) return;
+  links_[peer]->hurry();
+  const bool by_file = peer < node_.file_addresses.size() && !node_.file_addresses[peer].host.empty();
+  if (by_file || address.host.empty() || address == config_->nodes[peer].rpc) return;
+  for (auto& shard : node_.shards) {  // its address has changed, and the configuration does not know yet
+    shard->post([to = shard.get(), peer, address] {
+      if (!to->stopped_ && to->links_[peer]) to->links_[peer]->try_also(address);
+    });
+  }
+}
+
+void Shard::on_refused(NodeIndex peer, uint64_t epoch, const std::string& reason) {
+  if (node_.control != nullptr) node_.control->on_refused(peer, epoch, reason);
 }
 
 void Shard::on_peer_connection(NodeIndex peer, bool up) {
   touched_ = true;
   if (stopped_) return;
+  if (number_ == 0 && node_.control != nullptr) node_.control->on_peer(peer, up);
   for (size_t i = 0; i < drivers_.size(); ++i) {
     drivers_[i]->stripe().on_peer_connection(peer, up, now());
     mark_stripe(i);
@@ -570,7 +650,7 @@ void Shard::collect(MetricsCallback callback) {
       const std::lock_guard lock(gathering->mutex);
       gathering->parts.push_back(std::move(part));
       if (--gathering->missing > 0) return;
-      post([this, gathering] { gathering->callback(gather(node_, gathering->parts)); });
+      post([this, gathering] { gathering->callback(gather(node_, *config_, gathering->parts)); });
     });
   }
 }

@@ -28,6 +28,7 @@
 
 #include "base/rng.h"
 #include "node/core/stripe.h"
+#include "node/runtime/frame.h"
 #include "node/runtime/metrics.h"
 #include "node/runtime/shard_inbox.h"
 #include "node/runtime/stripe_driver.h"
@@ -39,11 +40,20 @@ namespace cartwheel::node {
 class Shard;
 class PeerLink;
 class Doors;
+class Control;
 
 // What all shards of a node share. Only the atomics change once the shards run.
 struct NodeContext {
-  ClusterConfig config;
+  // With which the node started. The name of the cluster, its division, and name and region of this node stay; for
+  // everything else ask the shard's config().
+  std::shared_ptr<const ClusterConfig> first_config;
   NodeIndex self = 0;
+  uint64_t identity = 0;        // of the data directory
+  Address address;              // at which others find this node's RPC door
+  Control* control = nullptr;   // none in tests of single parts
+  // By NodeIndex: where the cluster file of this node says that another one is, which may be this node's view alone, by
+  // way of a proxy say. An empty host, or none: where the configuration says.
+  std::vector<Address> file_addresses;
   std::string data_dir;
   uint64_t process = 0;  // see Hello
   Instant started;
@@ -54,7 +64,13 @@ struct NodeContext {
   std::atomic<uint64_t> connection_ids{0};
   std::array<std::atomic<uint64_t>, kDoors> accepted{}, refused{};
 
-  const NodeInfo& node() const { return config.nodes[self]; }
+  const NodeInfo& node() const { return first_config->nodes[self]; }
+  const Address& address_of(const ClusterConfig& config, NodeIndex n) const {
+    const bool own = n < file_addresses.size() && !file_addresses[n].host.empty();
+    return own ? file_addresses[n] : config.nodes[n].rpc;
+  }
+  const std::string& cluster() const { return first_config->name; }
+  uint32_t stripes() const { return first_config->stripes; }
   Shard& shard_of_stripe(uint32_t stripe) { return *shards[stripe % shards.size()]; }
 };
 
@@ -63,6 +79,8 @@ class ShardConnection : public TcpStream {
  public:
   // Takes and writes what there is to write; called at the end of a turn in which mark_dirty(*this) was called.
   virtual void end_turn() = 0;
+  // The shard works by another configuration now.
+  virtual void on_config() {}
   // When the shard should close it if it has not come further by then. REQUIRES: expect_progress() was called.
   virtual std::optional<Instant> expires() const { return std::nullopt; }
   Door door() const { return door_; }
@@ -95,7 +113,14 @@ struct ShardMetrics {
 // Adds every counter of `from` to `to`.
 void add(StripeStats& to, const StripeStats& from);
 // The node's numbers from its shards', and what the process says about itself.
-Metrics gather(const NodeContext& node, const std::vector<ShardMetrics>& parts);
+Metrics gather(const NodeContext& node, const ClusterConfig& config, const std::vector<ShardMetrics>& parts);
+
+// What a shard's stripes say of the change of the ring, all together, and what they hold.
+struct ShardProgress {
+  RingProgress ring;
+  uint64_t keys = 0, disk_bytes = 0, memory_bytes = 0;
+  bool ready = true;
+};
 
 class Shard {
  public:
@@ -133,7 +158,10 @@ class Shard {
   // A message of a peer, who has said hello as `from`, for any stripe of this node.
   void on_peer_message(uint8_t stripe, NodeIndex from, std::string_view bytes);
   // The peer has connected to this shard.
-  void on_peer_arrived(NodeIndex peer);
+  // The peer has connected to this shard, and says where it listens.
+  void on_peer_arrived(NodeIndex peer, const Address& address);
+  // A peer does not talk to this node, because its configuration, of `epoch`, has no such member.
+  void on_refused(NodeIndex peer, uint64_t epoch, const std::string& reason);
   void send_to_peer(uint32_t stripe, Output::Message message);
   void on_peer_connection(NodeIndex peer, bool up);
   void mark_dirty(ShardConnection& connection);
@@ -143,6 +171,12 @@ class Shard {
   Now now() const;
   Doors& doors() { return *doors_backends_; }
   NodeContext& node() { return node_; }
+  // By which this shard works. The reference is valid until the loop's next turn.
+  const ClusterConfig& config() const { return *config_; }
+  void adopt(std::shared_ptr<const ClusterConfig> config);
+  // What this node says first on a connection.
+  Hello hello() const;
+  ShardProgress progress();
   StreamContext& streams() { return streams_; }
   uv_loop_t* loop() { return &loop_; }
   Rng& rng() { return rng_; }
@@ -160,6 +194,7 @@ class Shard {
 
   void run(MakeStripe make, std::promise<Status> started);
   Status open_stripes(const MakeStripe& make);
+  void add_links();
   void mark_stripe(size_t i);
   void end_turn();
   void run_rounds();
@@ -178,6 +213,7 @@ class Shard {
   StripeDriver& driver_of(uint32_t stripe) { return *drivers_[stripe / node_.shards.size()]; }
 
   NodeContext& node_;
+  std::shared_ptr<const ClusterConfig> config_;
   const uint32_t number_;
   std::thread thread_;
   uv_loop_t loop_{};
@@ -191,7 +227,8 @@ class Shard {
 
   std::vector<std::unique_ptr<StripeDriver>> drivers_;  // of stripe number_ + i * shards
   std::unique_ptr<Syncer> syncer_;
-  std::vector<std::unique_ptr<PeerLink>> links_;  // by NodeIndex, none for this node
+  std::vector<std::unique_ptr<PeerLink>> links_;  // by NodeIndex, none for this node and those that were removed
+  std::vector<std::unique_ptr<PeerLink>> closed_links_;
   std::unordered_set<ShardConnection*> connections_;
 
   std::unique_ptr<Doors> doors_backends_;
@@ -215,7 +252,7 @@ class Shard {
   std::vector<std::function<void()>> tasks_;
 
   std::optional<std::promise<void>> drained_;
-  bool draining_ = false, stopped_ = false;
+  bool begun_ = false, draining_ = false, stopped_ = false;
 
   std::array<DoorMetrics, kDoors> doors_{};  // of closed connections
   std::vector<uint64_t> received_;           // messages, by NodeIndex

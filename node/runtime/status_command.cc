@@ -1,21 +1,14 @@
 #include "node/runtime/status_command.h"
 
-#include <netdb.h>
-#include <poll.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <cstdio>
-#include <cstring>
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "client/cpp/rpc_codec.h"
 #include "node/runtime/cluster_file.h"
-#include "node/runtime/frame.h"
+#include "node/runtime/rpc_call.h"
+#include "node/runtime/text_table.h"
 
 namespace cartwheel::node {
 
@@ -23,102 +16,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 using Clock = std::chrono::steady_clock;
-
-// A blocking connection of which every step ends by one deadline.
-class Call {
- public:
-  explicit Call(Clock::time_point deadline) : deadline_(deadline) {}
-  ~Call() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Call(const Call&) = delete;
-  Call& operator=(const Call&) = delete;
-
-  Status connect(const Address& address) {
-    addrinfo hints{};
-    hints.ai_socktype = SOCK_STREAM;
-    addrinfo* found = nullptr;
-    if (const int error = getaddrinfo(address.host.c_str(), std::to_string(address.port).c_str(), &hints, &found)) {
-      return Status::Io(gai_strerror(error));
-    }
-    fd_ = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    const bool pending = fd_ >= 0 && ::connect(fd_, found->ai_addr, found->ai_addrlen) != 0;
-    const int error = pending ? errno : 0;
-    freeaddrinfo(found);
-    if (fd_ < 0 || (pending && error != EINPROGRESS)) return Status::Io(std::strerror(errno));
-    RETURN_IF_ERROR(wait(POLLOUT));
-    int result = 0;
-    socklen_t length = sizeof result;
-    getsockopt(fd_, SOL_SOCKET, SO_ERROR, &result, &length);
-    return result == 0 ? Status() : Status::Io(std::strerror(result));
-  }
-
-  Status send(std::string_view bytes) {
-    while (!bytes.empty()) {
-      RETURN_IF_ERROR(wait(POLLOUT));
-      const ssize_t sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-      if (sent < 0 && errno != EAGAIN && errno != EINTR) return Status::Io(std::strerror(errno));
-      if (sent > 0) bytes.remove_prefix(static_cast<size_t>(sent));
-    }
-    return {};
-  }
-
-  // Waits for a frame of `kind`; others are skipped.
-  Result<std::string> receive(FrameKind kind) {
-    while (true) {
-      Frame frame;
-      FrameDecoder::Outcome outcome = FrameDecoder::Outcome::kNeedMore;
-      while ((outcome = decoder_.next(frame)) == FrameDecoder::Outcome::kFrame) {
-        if (frame.kind == kind) return std::string(frame.payload);
-      }
-      if (outcome == FrameDecoder::Outcome::kError)
-        return Status::Corruption("not a Cartwheel node: " + decoder_.error());
-      decoder_.park();
-      RETURN_IF_ERROR(wait(POLLIN));
-      const ssize_t size = recv(fd_, buffer_, sizeof buffer_, 0);
-      if (size == 0) return Status::Io("closed the connection");
-      if (size < 0 && errno != EAGAIN && errno != EINTR) return Status::Io(std::strerror(errno));
-      if (size > 0) decoder_.feed({buffer_, static_cast<size_t>(size)});
-    }
-  }
-
- private:
-  Status wait(short events) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline_ - Clock::now()).count();
-    pollfd descriptor{fd_, events, 0};
-    if (left <= 0 || poll(&descriptor, 1, static_cast<int>(left)) == 0) return Status::Io("no answer in time");
-    return {};
-  }
-
-  const Clock::time_point deadline_;
-  int fd_ = -1;
-  FrameDecoder decoder_{8 << 20};
-  char buffer_[16 * 1024];
-};
-
-Result<std::string> ask(const std::string& cluster, const Address& address, Clock::time_point deadline) {
-  Call call(deadline);
-  RETURN_IF_ERROR(call.connect(address));
-  Hello hello;
-  hello.cluster = cluster;
-  std::string request;
-  client::encode_named_request(1, "status", request);
-  std::string bytes;
-  append_frame(bytes, FrameKind::kHello, 0, encode(hello));
-  append_frame(bytes, FrameKind::kRequest, 0, request);
-  RETURN_IF_ERROR(call.send(bytes));
-  auto greeting = call.receive(FrameKind::kHello);
-  if (!greeting.ok()) return greeting.status();
-  auto answered = decode_hello(*greeting);
-  if (!answered.ok()) return answered.status();
-  if (answered->cluster != cluster) return Status::Io("belongs to cluster '" + answered->cluster + "'");
-  auto reply = call.receive(FrameKind::kReply);
-  if (!reply.ok()) return reply.status();
-  const auto parsed = client::parse_reply(*reply);
-  if (!parsed.ok()) return parsed.status();
-  if (parsed->code != Code::kOk) return Status::Io(code_name(parsed->code) + (": " + std::string(parsed->message)));
-  return std::string(parsed->value);
-}
 
 // Members that are missing or of another type count as the default: the node may be of another version.
 const Json& member(const Json& object, const char* name) {
@@ -163,35 +60,18 @@ std::string peers_text(const Json& node) {
   return std::to_string(reachable) + "/" + std::to_string(all);
 }
 
-std::string table_text(const std::vector<std::vector<std::string>>& rows) {
-  std::vector<size_t> widths;
-  for (const auto& row : rows) {
-    widths.resize(std::max(widths.size(), row.size()));
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-  }
-  std::string text;
-  for (const auto& row : rows) {
-    std::string line;
-    for (size_t i = 0; i < row.size(); ++i) line += row[i] + std::string(widths[i] - row[i].size() + 2, ' ');
-    line.erase(line.find_last_not_of(' ') + 1);
-    text += line + "\n";
-  }
-  return text;
-}
-
 }  // namespace
 
 StatusReport report_status(const std::string& cluster, const std::vector<NodeAnswer>& answers, bool json) {
   Json nodes = Json::array();
-  std::vector<std::vector<std::string>> rows = {
-      {"NODE", "REGION", "ZONE", "STATE", "KEYS", "LAG", "PEERS", "UPTIME", "ADDRESS"}};
+  TextTable rows({"NODE", "REGION", "ZONE", "STATE", "KEYS", "LAG", "PEERS", "UPTIME", "ADDRESS"});
   size_t reached = 0, ready = 0;
   for (const NodeAnswer& answer : answers) {
     Json node = answer.status.ok() ? Json::from_msgpack(answer.document, true, false) : Json();
     std::string error = answer.status.message();
     if (answer.status.ok() && !node.is_object()) error = "an answer that does not decode";
     if (!error.empty()) {
-      rows.push_back(
+      rows.add(
           {answer.name, answer.region, answer.zone, "unreachable", "-", "-", "-", "-", answer.address + "  " + error});
       nodes.push_back({{"name", answer.name},
                        {"region", answer.region},
@@ -204,7 +84,7 @@ StatusReport report_status(const std::string& cluster, const std::vector<NodeAns
     ++reached;
     const std::string state = word(node, "state");
     if (state == "ready") ++ready;
-    rows.push_back({answer.name, answer.region, answer.zone, state, std::to_string(number(node, "keys")),
+    rows.add({answer.name, answer.region, answer.zone, state, std::to_string(number(node, "keys")),
                     lag_text(node), peers_text(node), duration_text(number(node, "uptime_seconds")), answer.address});
     node["rpc"] = answer.address;
     nodes.push_back(std::move(node));
@@ -216,7 +96,7 @@ StatusReport report_status(const std::string& cluster, const std::vector<NodeAns
     const Json document = {{"cluster", cluster}, {"healthy", healthy}, {"nodes", nodes}};
     report.text = document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
   } else {
-    report.text = table_text(rows) + "cluster " + cluster + ": " + std::to_string(ready) + " of " +
+    report.text = rows.text() + "cluster " + cluster + ": " + std::to_string(ready) + " of " +
                   std::to_string(answers.size()) + " nodes ready" + (healthy ? "" : ", not healthy") + "\n";
   }
   return report;
@@ -244,7 +124,7 @@ int run_status(const StatusOptions& options) {
   std::vector<std::thread> threads;
   for (NodeAnswer& answer : answers) {
     threads.emplace_back([&answer, &config, deadline] {
-      auto document = ask(config->name, config->nodes[config->node(answer.name)].rpc, deadline);
+      auto document = call_node(config->nodes[config->node(answer.name)].rpc, config->name, "status", {}, deadline);
       answer.status = document.status();
       if (document.ok()) answer.document = std::move(document).value();
     });

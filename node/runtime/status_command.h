@@ -5,11 +5,10 @@
 #include <vector>
 
 #include "node/core/cluster.h"
+#include "node/runtime/cluster_command.h"
 #include "node/runtime/options.h"
 
 namespace cartwheel::node {
-
-inline constexpr int kExitOk = 0, kExitFailed = 1, kExitUsage = 2, kExitUnreachable = 3, kExitUnhealthy = 4;
 
 // One node's answer to "status": its MessagePack map, or why there is none.
 struct NodeAnswer {

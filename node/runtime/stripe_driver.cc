@@ -27,6 +27,7 @@ Status StripeDriver::start(Now now) {
 void StripeDriver::end_turn() {
   Output output = stripe_.take_output();
   write(output);
+  if (output.newer_config && newer_config_) newer_config_(*output.newer_config);
   if (output.sync) ticket_ = syncer_->request(slot_);
   if (output.sync || !parked_.empty()) {
     if (!output.messages.empty() || !output.answers.empty()) {

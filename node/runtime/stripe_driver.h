@@ -24,6 +24,7 @@ class StripeDriver {
     LatencyHistogram write_latency;
   };
   using Send = std::function<void(uint32_t stripe, Output::Message message)>;
+  using NewerConfig = std::function<void(Output::Newer)>;
 
   // `send` is called for each message that is due.
   StripeDriver(std::shared_ptr<const ClusterConfig> config, StripeOptions options,
@@ -33,6 +34,8 @@ class StripeDriver {
   Status start(Now now);
   // REQUIRES: the syncer syncs this engine as number `slot`.
   void use(Syncer* syncer, size_t slot) { syncer_ = syncer, slot_ = slot; }
+  // `tell` is called when a peer has shown that it knows a newer configuration.
+  void on_newer_config(NewerConfig tell) { newer_config_ = std::move(tell); }
 
   // Writes what the events since the last call came to; then sends and answers, or parks until the sync is done.
   void end_turn();
@@ -59,6 +62,7 @@ class StripeDriver {
   std::unique_ptr<storage::Engine> engine_;
   Stripe stripe_;
   Send send_;
+  NewerConfig newer_config_;
   Syncer* syncer_ = nullptr;
   size_t slot_ = 0;
   uint64_t ticket_ = 0;  // of the last sync asked for

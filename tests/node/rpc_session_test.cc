@@ -200,7 +200,7 @@ TEST(RpcSession, AnswersToASessionThatIsGoneAreDroppedEvenWhenItsLinkIsReused) {
   client.backend.hold = true;
   client.send(1, get("k"));
   std::string status;
-  client::encode_named_request(2, "status", status);
+  client::encode_named_request(2, "status", {}, status);
   client.session->receive(status);
   client.session.reset();
   RpcSession next(client.backend, [&](std::string_view payload) { client.record(payload); });
@@ -362,7 +362,7 @@ TEST(RpcSession, PingStatusAndTopologyAnswerByName) {
   Client client;
   auto named = [&](const char* name) {
     std::string payload;
-    client::encode_named_request(5, name, payload);
+    client::encode_named_request(5, name, {}, payload);
     return client.ask_raw(payload);
   };
   EXPECT_EQ(named("ping").value, "\xc0");

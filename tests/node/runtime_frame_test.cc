@@ -124,12 +124,25 @@ TEST(FrameDecoder, RandomBytesNeverCrash) {
 }
 
 TEST(Hello, SurvivesTheRoundTrip) {
-  const Result<Hello> back = decode_hello(encode(Hello{1, "shop", "eu-1", 3, 0xffffffffffffffffull}));
+  Hello hello;
+  hello.cluster = "shop";
+  hello.node = "eu-1";
+  hello.shard = 3;
+  hello.process = 0xffffffffffffffffull;
+  hello.epoch = 9;
+  hello.rpc_host = "10.0.0.1";
+  hello.rpc_port = 7101;
+  hello.refusal = "no member";
+  const Result<Hello> back = decode_hello(encode(hello));
   ASSERT_TRUE(back.ok()) << back.status().to_string();
   EXPECT_EQ(back->cluster, "shop");
   EXPECT_EQ(back->node, "eu-1");
   EXPECT_EQ(back->shard, 3u);
   EXPECT_EQ(back->process, 0xffffffffffffffffull);
+  EXPECT_EQ(back->epoch, 9u);
+  EXPECT_EQ(back->rpc_host, "10.0.0.1");
+  EXPECT_EQ(back->rpc_port, 7101);
+  EXPECT_EQ(back->refusal, "no member");
 }
 
 TEST(Hello, AnotherVersionIsNamedWhateverElseItHolds) {
@@ -146,12 +159,16 @@ TEST(Hello, AnotherVersionIsNamedWhateverElseItHolds) {
 TEST(Hello, LaterElementsAreIgnoredAndTruncationIsNot) {
   std::string longer;
   MsgWriter writer(longer);
-  writer.array(6);
+  writer.array(10);
   writer.uint(1);
   writer.str("shop");
   writer.str("");
   writer.uint(0);
   writer.uint(9);
+  writer.uint(1);
+  writer.str("");
+  writer.uint(0);
+  writer.str("");
   writer.map(0);
   EXPECT_TRUE(decode_hello(longer).ok());
   for (size_t n = 0; n < longer.size(); ++n) EXPECT_FALSE(decode_hello(longer.substr(0, n)).ok()) << n;

@@ -141,9 +141,10 @@ class LoopHarness : public ::testing::Test {
 
   Status start(size_t i) {
     NodeOptions options;
-    options.config = config_;
-    options.self = static_cast<NodeIndex>(i);
     options.data_dir = directory_ + "/" + config_.nodes[i].name;
+    auto enrollment = enroll_from_file(config_, config_.nodes[i].name, options.data_dir);
+    if (!enrollment.ok()) return enrollment.status();
+    options.enrollment = std::move(enrollment).value();
     options.shards = 2;
     options.cache_bytes = 8 << 20;
     options.sockets = std::exchange(sockets_[i], {-1, -1, -1});
@@ -295,22 +296,27 @@ TEST_F(LoopHarness, StrangersAreRefused) {
     Frame frame;
     return decoder.next(frame) == FrameDecoder::Outcome::kFrame ? std::string("hello") : std::string("closed");
   };
-  const auto hello = [](Hello h) {
+  const auto hello = [](uint64_t version, const char* cluster, const char* node) {
+    Hello h;
+    h.version = version;
+    h.cluster = cluster;
+    h.node = node;
+    h.process = 1;
     std::string bytes;
     append_frame(bytes, FrameKind::kHello, 0, encode(h));
     return bytes;
   };
-  EXPECT_EQ(refused(hello({1, "other", "n1", 0, 1})), "hello");  // that side is to see our name, too
-  EXPECT_EQ(refused(hello({1, "loop", "n7", 0, 1})), "closed");
-  EXPECT_EQ(refused(hello({1, "loop", "n0", 0, 1})), "closed");
-  EXPECT_EQ(refused(hello({2, "loop", "n1", 0, 1})), "closed");
+  EXPECT_EQ(refused(hello(1, "other", "n1")), "hello");  // that side is to see our name, too
+  EXPECT_EQ(refused(hello(1, "loop", "n7")), "hello");  // with the reason
+  EXPECT_EQ(refused(hello(1, "loop", "n0")), "closed");
+  EXPECT_EQ(refused(hello(2, "loop", "n1")), "closed");
   EXPECT_EQ(refused("GET / HTTP/1.1\r\n\r\n"), "closed");
   std::string message;
   append_frame(message, FrameKind::kStripeMessage, 0, "x");
   EXPECT_EQ(refused(message), "closed");
   // A node may send anything to stripes: what does not decode or does not exist is dropped, and the node lives on.
   Client peer(port(0, Door::kRpc));
-  peer.send(hello({1, "loop", "n1", 1, 1}));
+  peer.send(hello(1, "loop", "n1"));
   EXPECT_FALSE(peer.receive(kFrameHeaderBytes).empty());
   std::string bytes;
   for (int stripe = 0; stripe < 256; ++stripe) {
@@ -343,7 +349,7 @@ TEST_F(LoopHarness, AnotherNodesDataIsRefused) {
   nodes_[0].reset();
   std::filesystem::rename(directory_ + "/n0", directory_ + "/n1");
   const Status status = start(1);
-  EXPECT_NE(status.message().find("says 'node=n0'"), std::string::npos) << status.to_string();
+  EXPECT_NE(status.message().find("belongs to node 'n0'"), std::string::npos) << status.to_string();
 }
 
 }  // namespace

@@ -50,7 +50,7 @@ TEST_F(Settings, MistakesInTheFileNameFileAndLine) {
   for (const auto& [content, expected] : std::map<std::string, std::string>{
            {"node = \"a\"\nnodes = 3\n", ":2: unknown setting 'nodes', there are: cluster-file"},
            {"cache-mb = \"lots\"\n", ":1: "},
-           {"node = [1]\n", ":1: 'node' must be a text or a whole number"},
+           {"node = [1]\n", ":1: 'node' must be a text, a number or a boolean"},
            {"node = \n", ":1: "}}) {
     const std::string path = file(content);
     const CommandLine line = parse_command_line({"serve", "--config", path}, environment_of({}));
@@ -78,7 +78,7 @@ TEST_F(Settings, WrongUsageIsTwoAndHelpIsZero) {
     EXPECT_EQ(line.exit_code, 2);
     EXPECT_FALSE(line.text.empty());
   }
-  EXPECT_NE(parse_command_line({"serve"}, environment_of({})).text.find("--cluster-file is missing"),
+  EXPECT_NE(parse_command_line({"serve"}, environment_of({})).text.find("--data-dir is missing"),
             std::string::npos);
   EXPECT_NE(parse_command_line({"serve", "--help"}, environment_of({})).text.find("--data-dir"), std::string::npos);
   EXPECT_EQ(parse_command_line({"serve", "--help"}, environment_of({})).exit_code, 0);

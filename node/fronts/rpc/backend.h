@@ -4,6 +4,9 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/time.h"
@@ -31,6 +34,11 @@ class RpcBackend {
   // order of submission.
   virtual void submit(Request request, ReplyCallback done) = 0;
   virtual void metrics(MetricsCallback done) = 0;
+  // What operators and joining nodes ask for; `request` is one MessagePack value. `done` gets another one.
+  using AdminDone = std::function<void(const Status&, std::string document)>;
+  virtual void admin(std::string_view, AdminDone done) {
+    done({Code::kUnsupported, "this node has no control plane"}, {});
+  }
   virtual const ClusterConfig& cluster() const = 0;
   virtual Now now() const = 0;  // at least as late as the bytes that are being received
   // Of requests that bring no timeout_ms.

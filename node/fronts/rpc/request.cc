@@ -232,13 +232,20 @@ Status read_operation(MsgReader& in, const ClusterConfig& cluster, Now now, Requ
 Status read_named(MsgReader& in, RpcCall& call) {
   std::string_view name;
   RETURN_IF_ERROR(read_bytes(in, "the name of the request", name));
+  if (name == "admin") {
+    call.kind = RpcCall::Kind::kAdmin;
+    RETURN_IF_ERROR(read_bytes(in, "the document", call.document));
+  }
   if (!in.done()) return malformed("bytes behind the request");
+  if (name == "admin") return {};
   if (name == "ping") {
     call.kind = RpcCall::Kind::kPing;
   } else if (name == "status") {
     call.kind = RpcCall::Kind::kStatus;
   } else if (name == "topology") {
     call.kind = RpcCall::Kind::kTopology;
+  } else if (name == "watch") {
+    call.kind = RpcCall::Kind::kWatch;
   } else {
     return {Code::kUnsupported, "no request is called '" + printable(name) + "'"};
   }
@@ -260,8 +267,8 @@ Status decode_call(std::string_view payload, const ClusterConfig& cluster, Now n
     return {Code::kTooLarge, "a request of " + std::to_string(payload.size()) + " bytes, the limit is " +
                                  std::to_string(limits::kRequestBytes)};
   }
-  if (elements == 2) return read_named(in, call);
-  if (elements != 6) return malformed(std::to_string(elements) + " elements, an operation has 6 and a named request 2");
+  if (elements == 2 || elements == 3) return read_named(in, call);
+  if (elements != 6) return malformed(std::to_string(elements) + " elements, an operation has 6 and a named request 2 or 3");
   call.kind = RpcCall::Kind::kOperation;
   call.request.deadline = now.instant + default_timeout;
   return read_operation(in, cluster, now, call.request);

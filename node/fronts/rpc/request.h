@@ -1,7 +1,8 @@
 // The requests of RPC clients, from MessagePack to a checked Request. docs/rpc.md is the reference; in short:
 //
 //   request   = [ id:uint, keyspace:str, verb:uint, key:bin, args:[bin …], options:map or nil ]
-//             | [ id:uint, "ping" | "status" | "topology" ]
+//             | [ id:uint, "ping" | "status" | "topology" | "watch" ]
+//             | [ id:uint, "admin", document:bin ]
 //   options   = { 1 "number": int, 2 "count": uint, 3 "expiry": nil | -1 | ms since 1970, 4 "want_old": bool,
 //                 5 "level": str, 6 "timeout_ms": uint }        a key is the number or the word
 //
@@ -24,10 +25,11 @@ inline constexpr int64_t kRpcTimeoutMs = 60'000;  // the longest that a request 
 enum class RpcOption : uint8_t { kNumber = 1, kCount = 2, kExpiry = 3, kWantOld = 4, kLevel = 5, kTimeoutMs = 6 };
 
 struct RpcCall {
-  enum class Kind : uint8_t { kOperation, kPing, kStatus, kTopology };
+  enum class Kind : uint8_t { kOperation, kPing, kStatus, kTopology, kWatch, kAdmin };
   std::optional<uint64_t> id;  // absent: not even the id could be read, so no reply can be addressed
   Kind kind = Kind::kOperation;
-  Request request;  // of kOperation
+  Request request;             // of kOperation
+  std::string_view document;  // of kAdmin, in the payload
 };
 
 // Decodes and checks one payload: everything but what only the replicas know. On an error call.id is set if it could

@@ -47,6 +47,10 @@ void RpcSession::receive(std::string_view payload) {
   if (!status.ok()) return answer(*call.id, status, {});
   if (call.kind == RpcCall::Kind::kPing) return answer(*call.id, {}, {});
   if (call.kind == RpcCall::Kind::kTopology) return answer_raw(*call.id, topology_msgpack(backend_.cluster()));
+  if (call.kind == RpcCall::Kind::kWatch) {
+    watch_ = *call.id;
+    return on_config();
+  }
   if (in_flight_ >= limits::kConnectionInFlight) {
     return answer(*call.id,
                   {Code::kOverloaded, "more than " + std::to_string(limits::kConnectionInFlight) +
@@ -62,11 +66,27 @@ void RpcSession::receive(std::string_view payload) {
     });
     return;
   }
+  if (call.kind == RpcCall::Kind::kAdmin) {
+    backend_.admin(call.document, [back](const Status& outcome, const std::string& document) {
+      RpcSession* session = back.session();
+      if (session == nullptr) return;
+      const uint64_t id = session->free_slot(back.slot).id;
+      if (outcome.ok())
+        session->answer_raw(id, document);
+      else
+        session->answer(id, outcome, {});
+    });
+    return;
+  }
   backend_.submit(std::move(call.request), [back](const Reply& reply) {
     RpcSession* session = back.session();
     if (session == nullptr) return;
     session->answer(session->free_slot(back.slot).id, reply.status, reply.value);
   });
+}
+
+void RpcSession::on_config() {
+  if (watch_ && !closing_) answer_raw(*watch_, topology_msgpack(backend_.cluster()));
 }
 
 uint32_t RpcSession::take_slot(uint64_t id, size_t bytes) {

@@ -7,7 +7,8 @@
 // any time except from within those calls: answers that come later find nobody and are dropped.
 //
 // Invariants:
-//   1. Each request whose id can be read gets exactly one reply. A payload without a readable id ends the connection.
+//   1. Each request whose id can be read gets exactly one reply, but a "watch", which gets another one whenever the
+//      configuration changes, until the next "watch". A payload without a readable id ends the connection.
 //   2. Operations are submitted in the order of their requests.
 //   3. Memory is bounded: kConnectionInFlight requests are unanswered at most, later ones are answered `overloaded`;
 //      paused() also when those unanswered are large.
@@ -17,6 +18,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,6 +40,9 @@ class RpcSession {
 
   // Takes the payload of one request. Ignored after the connection has been given up.
   void receive(std::string_view payload);
+
+  // The backend's cluster() has changed.
+  void on_config();
 
   bool paused() const;
   // Given up, and all that was accepted before is answered.
@@ -65,6 +70,7 @@ class RpcSession {
   std::vector<uint32_t> free_slots_;
   size_t in_flight_ = 0;
   size_t in_flight_bytes_ = 0;
+  std::optional<uint64_t> watch_;  // the id of the request that wants to know of changes
   bool closing_ = false;
   std::string close_reason_;
   std::string scratch_;  // the reply that is being written

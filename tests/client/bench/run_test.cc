@@ -267,7 +267,10 @@ std::optional<std::string> reversed_rpc(std::string& bytes) {
   while (frames.next(frame) == node::FrameDecoder::Outcome::kFrame) {
     std::string out;
     if (frame.kind == node::FrameKind::kHello) {
-      node::append_frame(out, node::FrameKind::kHello, 0, node::encode(node::Hello{.cluster = "c", .node = "n"}));
+      node::Hello hello;
+      hello.cluster = "c";
+      hello.node = "n";
+      node::append_frame(out, node::FrameKind::kHello, 0, node::encode(hello));
       replies.push_back(out);
       continue;
     }
