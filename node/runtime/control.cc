@@ -86,7 +86,7 @@ Status Control::start() {
   }
   persist();
   thread_ = std::thread([this] { uv_run(&loop_, UV_RUN_DEFAULT); });
-  post([] {});  // what the membership had to say when it was made
+  post([this] { update_gossip(); });
   return {};
 }
 

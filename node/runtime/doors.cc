@@ -125,6 +125,8 @@ class RpcConnection final : public ShardConnection {
 
   void on_config() override {
     if (client_) client_->on_config();
+    // Who comes again is told why.
+    if (state_ == State::kPeer && shard_.config().nodes[peer_].removed()) close("was removed from the cluster");
   }
 
   std::optional<Instant> expires() const override {

@@ -149,6 +149,7 @@ Result<Enrollment> restart(const EnrollOptions& options, NodeState state) {
                                    ", which is not what the command line says");
   }
   take_given(options, enrollment->wanted);
+  enrollment->seeds = options.join;
   RETURN_IF_ERROR(look_around(options, *enrollment));
   return enrollment;
 }

@@ -18,7 +18,7 @@ struct Enrollment {
   NodeIndex self = kNoNode;
   NodeState state;             // `starts` counts this start, which is not durable yet
   NodeInfo wanted;             // what the configuration shall say of this node
-  std::vector<Address> file_addresses;  // see NodeContext
+  std::vector<Address> file_addresses, seeds;  // see NodeContext
 };
 
 // Node `name` of the cluster file `file`. What the cluster has decided since supersedes the file, but for addresses.

@@ -43,22 +43,35 @@ auto on_shard(Shard& shard, Task task) {
   return result.get();
 }
 
+Result<std::unique_ptr<gossip::Sealer>> make_sealer(const NodeOptions& options) {
+  const std::string& cluster = options.enrollment.config.name;
+  if (options.key_file.empty()) {
+    return std::unique_ptr<gossip::Sealer>(std::make_unique<PacketSealer>(PacketSealer::without_secret(cluster)));
+  }
+  auto sealer = PacketSealer::create(cluster, options.key_file);
+  if (!sealer.ok()) return Status::InvalidArgument("the key file: " + sealer.status().message());
+  return std::unique_ptr<gossip::Sealer>(std::make_unique<PacketSealer>(std::move(sealer).value()));
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Node>> Node::start(NodeOptions options) {
   std::unique_ptr<Node> node(new Node());
+  auto sealer = make_sealer(options);
+  if (!sealer.ok()) return sealer.status();
   node->sockets_ = options.sockets;
   NodeContext& context = node->context_;
   context.first_config = std::make_shared<const ClusterConfig>(options.enrollment.config);
   context.self = options.enrollment.self;
   context.identity = options.enrollment.state.identity;
+  context.seeds = options.enrollment.seeds;
   context.file_addresses = options.enrollment.file_addresses;
   context.address = options.enrollment.wanted.rpc;
   context.data_dir = options.data_dir;
   context.process = random64();
   context.started = {static_cast<int64_t>(uv_hrtime() / 1000)};
   RETURN_IF_ERROR(node->bind_doors(options));
-  RETURN_IF_ERROR(node->make_control(options));
+  RETURN_IF_ERROR(node->make_control(options, std::move(sealer).value()));
   const uint32_t shards = shard_count(options.shards, context.stripes());
   for (uint32_t i = 0; i < shards; ++i) context.shards.push_back(std::make_unique<Shard>(context, i));
   RETURN_IF_ERROR(node->open_stripes(options));
@@ -87,18 +100,12 @@ Status Node::bind_doors(NodeOptions& options) {
   return {};
 }
 
-Status Node::make_control(NodeOptions& options) {
+Status Node::make_control(NodeOptions& options, std::unique_ptr<gossip::Sealer> sealer) {
   Control::Options control;
   control.state = std::move(options.enrollment.state);
   control.wanted = std::move(options.enrollment.wanted);
   control.seed = random64();
-  if (options.key_file.empty()) {
-    control.sealer = std::make_unique<PacketSealer>(PacketSealer::without_secret(context_.cluster()));
-  } else {
-    auto sealer = PacketSealer::create(context_.cluster(), options.key_file);
-    if (!sealer.ok()) return sealer.status();
-    control.sealer = std::make_unique<PacketSealer>(std::move(sealer).value());
-  }
+  control.sealer = std::move(sealer);
   control.udp = std::exchange(udp_, -1);
   control_ = std::make_unique<Control>(context_, std::move(control));
   context_.control = control_.get();

@@ -49,7 +49,7 @@ class Node {
  private:
   Node() = default;
   Status bind_doors(NodeOptions& options);
-  Status make_control(NodeOptions& options);
+  Status make_control(NodeOptions& options, std::unique_ptr<gossip::Sealer> sealer);
   Status open_stripes(const NodeOptions& options);
   Status open_doors();
 

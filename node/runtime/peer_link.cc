@@ -136,14 +136,20 @@ void PeerLink::add_to(PeerMetrics& metrics) const {
 
 void PeerLink::try_also(const Address& address) {
   also_ = address;
+  tries_ = 1;  // which is it
   if (!up_) hurry();
 }
 
-// What the cluster file says; without one that of the configuration, in turn with one where the peer may be found too.
+// Where the peer should be, then in turn where it may be too. Whoever is found at a seed under another name closes, but has
+// learned where this node is, and comes by itself.
 const Address& PeerLink::next_address() {
   const Address& known = shard_.node().address_of(shard_.config(), peer_);
-  if (also_.host.empty() || also_ == known) return known;
-  return tries_++ % 2 == 0 ? also_ : known;
+  std::vector<const Address*> others;
+  if (!also_.host.empty() && also_ != known) others.push_back(&also_);
+  for (const Address& seed : shard_.node().seeds) others.push_back(&seed);
+  const size_t turn = tries_++ % (others.size() + 1);
+  if (turn == 0) return known;
+  return *others[turn - 1];
 }
 
 void PeerLink::try_connect() {

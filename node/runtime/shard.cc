@@ -151,7 +151,8 @@ void Shard::adopt(std::shared_ptr<const ClusterConfig> config) {
     drivers_[i]->stripe().on_config(config_, now());
     mark_stripe(i);
   }
-  for (ShardConnection* connection : connections_) connection->on_config();
+  const std::vector<ShardConnection*> open(connections_.begin(), connections_.end());
+  for (ShardConnection* connection : open) connection->on_config();
 }
 
 Hello Shard::hello() const {

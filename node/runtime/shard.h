@@ -65,6 +65,7 @@ struct NodeContext {
   std::array<std::atomic<uint64_t>, kDoors> accepted{}, refused{};
 
   const NodeInfo& node() const { return first_config->nodes[self]; }
+  std::vector<Address> seeds;  // where some members may be found, whoever they are
   const Address& address_of(const ClusterConfig& config, NodeIndex n) const {
     const bool own = n < file_addresses.size() && !file_addresses[n].host.empty();
     return own ? file_addresses[n] : config.nodes[n].rpc;

@@ -26,7 +26,7 @@ function can_bind(host, port) {
 }
 
 // A port below the range of outgoing connections that is free on every host.
-async function free_port(hosts, taken) {
+export async function free_port(hosts, taken) {
   for (let tries = 0; tries < 200; ++tries) {
     const port = 10_000 + Math.floor(Math.random() * 22_000);
     if (taken.has(port)) continue;
@@ -72,11 +72,15 @@ export class Node {
     this.child = null;
   }
 
+  arguments() {
+    return ['serve', '--cluster-file', this.cluster.file, '--node', this.name, '--data-dir', this.data_dir,
+            '--cache-mb', '16'];
+  }
+
   // Starts the process without waiting for it to be ready.
   spawn() {
     const log = fs.openSync(this.log_path, 'a');
-    const child = spawn(binary, ['serve', '--cluster-file', this.cluster.file, '--node', this.name,
-                                 '--data-dir', this.data_dir, '--cache-mb', '16'], { stdio: ['ignore', log, log] });
+    const child = spawn(binary, this.arguments(), { stdio: ['ignore', log, log] });
     fs.closeSync(log);
     running.add(child);
     child.ended = new Promise((resolve) => {
