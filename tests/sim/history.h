@@ -35,6 +35,7 @@ struct Event {
   uint64_t op = 0;       // the operation that it belongs to, 0 if not known
   int64_t amount = 0;    // of an increment: by how much
   bool written = false;  // the batch with it was handed to the engine; if not, nobody else may ever have it
+  bool logged = true;    // false: its partition had no other replica (StripeObserver)
   int gone = -1;         // the index of the loss that took the last copy; -1: none
 };
 
@@ -84,7 +85,8 @@ class History {
   // The connection broke before the answer came.
   void abandon(uint64_t id, int64_t now_us, WallTime wall);
   // Returns the indexes of the new events.
-  std::vector<size_t> coordinated(Partition partition, const crdt::Delta& delta, node::NodeIndex node, int64_t now_us);
+  std::vector<size_t> coordinated(Partition partition, const crdt::Delta& delta, node::NodeIndex node, int64_t now_us,
+                                  bool logged);
 
   // --- looking
   const std::vector<OpRecord>& ops() const { return ops_; }

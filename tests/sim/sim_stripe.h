@@ -78,7 +78,7 @@ class SimStripe final : public node::StripeObserver {
   void set_partitions(std::vector<Partition> partitions) { partitions_ = std::move(partitions); }
   const std::vector<Partition>& partitions() const { return partitions_; }
 
-  void on_coordinated(uint16_t keyspace, uint32_t arc, const crdt::Delta& delta) override;
+  void on_coordinated(uint16_t keyspace, uint32_t arc, const crdt::Delta& delta, bool logged) override;
 
  private:
   struct Release {
