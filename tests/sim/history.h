@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -72,6 +73,7 @@ struct Loss {
   bool wiped = false;
   bool promised_nothing = true;  // false: all that was acknowledged was fsynced, so nothing of it may be missing
   int64_t at_us = 0;
+  std::set<Partition> held;   // what it had something of, or may have had
   int64_t recovered_us = -1;  // when it had again all that the others had then; -1: not yet
 };
 

@@ -247,6 +247,14 @@ void SimWorld::begin_loss(NodeIndex n, bool wiped) {
                             return k.durability != node::Keyspace::Durability::kAlways;
                           });
   loss.at_us = queue_.now();
+  for (Partition partition : partitions()) {
+    const node::Move* move = config_->assignments[partition.keyspace].move(partition.arc);
+    bool takes_part = owns(n, partition) || (move != nullptr && std::find(move->others.begin(), move->others.end(), n) !=
+                                                                    move->others.end());
+    if (takes_part || !std::as_const(*this).stripe_of(n, partition).clock(partition).empty()) {
+      loss.held.insert(partition);
+    }
+  }
   machine.loss = history_.losses().size();
   history_.losses().push_back(loss);
   if (!machine.before_loss.empty()) return;  // a second loss before the first was looked at
@@ -485,7 +493,7 @@ std::optional<crdt::Clock> SimWorld::survivors(Partition partition) const {
     const Event& event = history_.events()[index];
     if (event.logged || !event.written || dots.contains(event.change.dot)) continue;
     bool in_doubt = std::any_of(history_.losses().begin(), history_.losses().end(), [&](const Loss& loss) {
-      return loss.node == event.node && loss.at_us >= event.at_us;
+      return loss.at_us >= event.at_us && loss.held.contains(partition);
     });
     if (in_doubt) return {};
     dots.add(event.change.dot);

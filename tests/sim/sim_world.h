@@ -137,8 +137,8 @@ class SimWorld {
   uint64_t total(uint64_t node::StripeStats::*counter) const;
 
   // The dots whose effects the replicas of `partition` must show: their clock, and what was written while there was only
-  // one of them, which need not be in its clock (Event::logged). Such a write that is in no clock, of a node that lost
-  // something afterwards, may have had an effect that is still there or not: then nothing is known.
+  // one of them, which need not be in its clock (Event::logged). If a node that had the partition lost something since,
+  // such a write that is in no clock may still have its effect or not: then nothing is known.
   std::optional<crdt::Clock> survivors(Partition partition) const;
   // Nothing when every partition's replicas are all up and agree on clock and state; else what differs first.
   std::optional<std::string> difference();
