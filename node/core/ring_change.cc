@@ -119,6 +119,10 @@ void Stripe::Impl::place(Partition& p) {
     if (auto guest = p.guests.find(n); is_new && guest != p.guests.end()) {
       peer.clock = std::move(guest->second);
       peer.heard = true;
+    } else if (is_new) {
+      // It may have known before this node did that both have the partition, and announced it in vain; what it has
+      // nothing of it does not announce by itself. It is asked for everything once more.
+      peers_[n].version = 0;
     }
     peer.drains = drains && !contains(p.owners, n);
     peer.counts = !future || peer.heard || (peer.counts && !peer.clock.empty());

@@ -68,6 +68,7 @@ class SimStripe final : public node::StripeObserver {
   // Whether neither a pause nor a slow disk held the process up since `us`.
   bool unhindered_since(int64_t us) const { return !paused_ && stalled_until_ <= us; }
   node::Stripe& stripe() { return *stripe_; }
+  const node::Stripe& stripe() const { return *stripe_; }
   const node::StripeStats* stats() const { return stripe_ ? &stripe_->stats() : nullptr; }
   storage::MemoryEngine& engine() { return *engine_; }
   void set_disk(const DiskTimes& disk) { disk_ = disk; }

@@ -163,6 +163,7 @@ class SimWorld {
   bool removed(node::NodeIndex n) const { return config_->nodes[n].removed(); }
   void set_ring(node::ClusterConfig next, node::NodeIndex from);
   void note_counts();
+  std::string first_move() const;
   void learn(node::NodeIndex n, std::shared_ptr<const node::ClusterConfig> config);
   void fetch(node::NodeIndex n, node::NodeIndex from);
   void ring_step();
