@@ -202,6 +202,8 @@ std::string_view to_string(Stage stage) {
       return "write_both";
     case Stage::kReadNew:
       return "read_new";
+    case Stage::kDrain:
+      return "drain";
   }
   return "?";
 }

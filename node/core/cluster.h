@@ -61,21 +61,22 @@ struct Keyspace {
 };
 
 // How far an arc is on its way from its old owners to its new ones (docs/membership.md). Between two stages lies a
-// barrier; a node that has not heard of a stage yet is fenced by those that have. When the last stage ends the old
-// owners keep what they have until the new ones have all of it.
+// barrier; a node that has not heard of a stage yet is fenced by those that have.
 enum class Stage : uint8_t {
   kLoad = 1,       // the old ones serve; the new ones get a snapshot each
   kWriteBoth = 2,  // writes need their level among the old and among the new ones; the old ones coordinate and are read
   kReadNew = 3,    // writes as before; the new ones coordinate and are read
+  kDrain = 4,      // the new ones alone are written and read; the old ones keep what they have until those have it all
 };
 std::string_view to_string(Stage stage);
 
 // An arc that moves. Its Assignment::owners are those who coordinate and are read: the old ones up to kWriteBoth, the
-// new ones in kReadNew.
+// new ones from kReadNew on.
 struct Move {
   Stage stage = Stage::kLoad;
   uint64_t since = 0;             // the epoch of the configuration with which the stage began
-  std::vector<NodeIndex> others;  // up to kWriteBoth the new owners, in kReadNew the old ones
+  // Up to kWriteBoth the new owners, in kReadNew the old ones, in kDrain whoever has it and is no owner.
+  std::vector<NodeIndex> others;
   friend bool operator==(const Move&, const Move&) = default;
 };
 

@@ -182,7 +182,7 @@ class ConfigReader {
     for (size_t n = in_.count(4); n > 0 && in_.ok(); --n) {
       uint32_t at = arc();
       Move move;
-      move.stage = static_cast<Stage>(byte_up_to(3));
+      move.stage = static_cast<Stage>(byte_up_to(4));
       require(move.stage >= Stage::kLoad);
       move.since = in_.varint();
       move.others = indexes();

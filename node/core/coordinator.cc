@@ -164,7 +164,7 @@ void Stripe::Impl::execute_write_now(Caller caller, Request request, Partition& 
 
 // Makes what this node has coordinated, and already applied, part of the turn, and sends it to the other replicas.
 void Stripe::Impl::publish(Partition& p, const crdt::Delta& delta, uint64_t ack_id, const Needs& wanted, Pending* op) {
-  if (observer_ != nullptr) observer_->on_coordinated(p.id.keyspace, p.id.arc, delta);
+  if (observer_ != nullptr) observer_->on_coordinated(p.id.keyspace, p.id.arc, delta, p.replicated());
   std::string encoded;
   if (p.replicated()) {
     Encoder out(encoded);

@@ -71,7 +71,7 @@ void Stripe::Impl::serve_deferred() {
       serving.rows = engine_.scan(prefix, prefix_end(prefix));
       // From now on this node keeps for the new owner what the snapshot does not have.
       auto peer = p->peers.find(from);
-      if (m.raw && peer != p->peers.end() && !peer->second.heard) peer->second = {p->causal.clock, false, true};
+      if (m.raw && peer != p->peers.end() && !peer->second.heard) peer->second = {p->causal.clock, false, true, false};
     }
     serve_step(from, m);
   }

@@ -6,7 +6,7 @@ namespace cartwheel::node {
 
 bool Partition::stable(const crdt::Dot& dot) const {
   for (const auto& [node, peer] : peers) {
-    if (peer.counts && !peer.clock.contains(dot)) return false;
+    if (peer.counts && !peer.drains && !peer.clock.contains(dot)) return false;
   }
   return true;
 }

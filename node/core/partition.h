@@ -23,7 +23,7 @@ struct Partition {
   std::vector<uint32_t> owner_counts, other_counts;  // of them per region
   bool regular = true;                               // owner_counts are what the keyspace says
   std::vector<NodeIndex> writers;                    // who are sent deltas: owners and others
-  std::vector<NodeIndex> replicas;  // who exchange clocks: all of the above, future owners, and this node
+  std::vector<NodeIndex> replicas;  // who exchange clocks: all of the above, future and past owners, and this node
   std::optional<Move> move;
   uint64_t read_fence = 0, write_fence = 0;  // votes and acks are for messages of these epochs and later ones
   bool serves = true;                        // this node is one of the owners
@@ -51,6 +51,7 @@ struct Partition {
     crdt::Clock clock;
     bool heard = false;  // in this life
     bool counts = true;  // false: a future owner without a snapshot, for whom nothing needs to be kept yet
+    bool drains = false;  // owns it no more: it gives what it has, and gets nothing
   };
   std::map<NodeIndex, Peer> peers;
   std::map<NodeIndex, crdt::Clock> guests;  // of nodes that are nobody any more and have said what they still have

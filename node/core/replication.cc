@@ -128,7 +128,7 @@ void Stripe::Impl::on_announce(NodeIndex from, AnnounceMessage m) {
   if (m.since > peer.version) return send(from, AnnounceAckMessage{m.instance, peer.version}.encode());
   if (m.since == 0 && peer.version == 0) {
     for (auto& [id, p] : partitions_) {
-      if (auto it = p.peers.find(from); it != p.peers.end()) it->second = {{}, it->second.counts, it->second.counts};
+      if (auto it = p.peers.find(from); it != p.peers.end()) it->second = {{}, it->second.counts, it->second.counts, it->second.drains};
     }
   }
   if (m.version >= peer.version) {
@@ -138,7 +138,7 @@ void Stripe::Impl::on_announce(NodeIndex from, AnnounceMessage m) {
       if (p == nullptr) continue;
       auto it = p->peers.find(from);
       if (it != p->peers.end()) {
-        it->second = {std::move(entry.clock), true, true};
+        it->second = {std::move(entry.clock), true, true, it->second.drains};
       } else if (!p->leftover) {  // it owns the arc no more, keeps what the owners may lack, and waits to hear of them
         p->guests[from] = std::move(entry.clock);
         with_guests_.insert(p->id);

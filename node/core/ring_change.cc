@@ -4,11 +4,13 @@
 //   kLoad        a future owner loads (load.cc); the old ones go on as before, but keep their log for it
 //   kWriteBoth   the coordinators (old owners) send deltas to both sides and count acks on both
 //   kReadNew     the coordinators are the new owners; an old one passes requests on
-//   afterwards   an old owner that is not a new one has a leftover: it announces its clock to the owners, serves what
+//   kDrain       an old owner that is not a new one has a leftover: it announces its clock to the owners, serves what
 //                they lack, and drops the partition when all of them have all of it
 //
-// A leftover does not depend on anybody's plan: also a node that was away during the whole move finds, when it returns,
-// that it owns no longer what it has, and hands over what nobody else has.
+// The last stage makes the owners know who else may have something: what is remembered for deltas that may still come
+// (voids, pending removals, resets) is remembered until nobody has any. A move that is given up drains, too. But a
+// leftover does not depend on that stage: a node that finds, with whatever configuration, that it owns no longer what
+// it has, hands it over.
 
 #include <algorithm>
 #include <iterator>
@@ -69,14 +71,19 @@ void Stripe::Impl::place(Partition& p) {
   p.owners = assignment.owners[p.id.arc];
   p.move = move == nullptr ? std::nullopt : std::optional<Move>(*move);
   p.others.clear();
-  if (move != nullptr && move->stage != Stage::kLoad) p.others = move->others;
+  bool both = move != nullptr && (move->stage == Stage::kWriteBoth || move->stage == Stage::kReadNew);
+  bool drains = move != nullptr && move->stage == Stage::kDrain;
+  if (both) p.others = move->others;
   p.writers = p.owners;
   add_new(p.writers, p.others);
   std::vector<NodeIndex> holders = p.writers;
-  if (move != nullptr) add_new(holders, move->others);
+  if (move != nullptr && !drains) add_new(holders, move->others);
   p.serves = contains(p.owners, options_.self);
   p.leftover = !contains(holders, options_.self);
-  if (p.leftover) holders.push_back(options_.self);
+  if (p.leftover)
+    holders.push_back(options_.self);
+  else if (drains)
+    add_new(holders, move->others);
   auto removed = [this](NodeIndex n) { return config_->nodes[n].removed(); };
   std::erase_if(holders, removed);
   p.replicas = std::move(holders);
@@ -107,7 +114,17 @@ void Stripe::Impl::place(Partition& p) {
   for (NodeIndex n : p.replicas) {
     if (n == options_.self) continue;
     bool future = move != nullptr && move->stage == Stage::kLoad && !contains(p.owners, n);
-    Partition::Peer& peer = p.peers[n];
+    auto [entry, is_new] = p.peers.try_emplace(n);
+    Partition::Peer& peer = entry->second;
+    if (auto guest = p.guests.find(n); is_new && guest != p.guests.end()) {
+      peer.clock = std::move(guest->second);
+      peer.heard = true;
+    } else if (is_new) {
+      // It may have known before this node did that both have the partition, and announced it in vain; what it has
+      // nothing of it does not announce by itself. It is asked for everything once more.
+      peers_[n].version = 0;
+    }
+    peer.drains = drains && !contains(p.owners, n);
     peer.counts = !future || peer.heard || (peer.counts && !peer.clock.empty());
     p.guests.erase(n);
   }
@@ -159,14 +176,19 @@ void Stripe::Impl::on_config(std::shared_ptr<const ClusterConfig> config) {
       const Move* old_move = was == nullptr ? nullptr : was->move(arc);
       bool same_move = (move == nullptr) == (old_move == nullptr) && (move == nullptr || *move == *old_move);
       if (!all && !counts_changed && same_move && now.owners[arc] == was->owners[arc]) continue;
-      bool holds =
-          contains(now.owners[arc], options_.self) || (move != nullptr && contains(move->others, options_.self));
+      bool holds = contains(now.owners[arc], options_.self) ||
+                   (move != nullptr && move->stage != Stage::kDrain && contains(move->others, options_.self));
       if (p == nullptr) {
         if (!holds) continue;
         again |= given_up_.erase(id) > 0;
         p = &create_partition(id);
         p->loading = move != nullptr && move->stage == Stage::kLoad && !p->serves;
-        if (p->loading) loading_.insert(id);
+        if (p->loading) {
+          loading_.insert(id);
+          erase_rows(id);
+        } else {
+          write_row(*p);
+        }
       } else {
         bool was_alone = !p->replicated();
         place(*p);
@@ -333,6 +355,7 @@ void Stripe::Impl::bury_doomed() {
     p.row_record = UINT64_MAX;
     graveyard_.emplace_back(next_record_, partitions_.extract(id));
     given_up_.insert(id);
+    going_.insert(id);
   }
   doomed_.clear();
 }
@@ -375,6 +398,14 @@ RingProgress Stripe::Impl::ring_progress() const {
     }
     if (p.move->stage == Stage::kWriteBoth) step.done = !contains(p.others, options_.self) || covers_old_owners(p);
     progress.steps.push_back(step);
+  }
+  for (uint16_t k = 0; k < config_->assignments.size(); ++k) {
+    for (const auto& [arc, move] : config_->assignments[k].moves) {
+      bool mine = move.stage == Stage::kDrain && arc % config_->stripes == options_.stripe;
+      if (!mine || !contains(move.others, options_.self)) continue;
+      PartitionId id{k, arc};
+      progress.steps.push_back({id, move.since, !partitions_.contains(id) && !going_.contains(id)});
+    }
   }
   return progress;
 }

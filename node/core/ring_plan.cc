@@ -112,6 +112,9 @@ Result<std::vector<std::vector<NodeIndex>>> target_of(const ClusterConfig& confi
 
 Status plan(ClusterConfig& config, RingChange& change) {
   if (change.kind == RingChange::Kind::kReplicas) config.keyspaces[change.keyspace].replicas = change.replicas;
+  if (change.kind == RingChange::Kind::kLeave && config.nodes[change.node].state == NodeInfo::State::kMember) {
+    config.nodes[change.node].state = NodeInfo::State::kLeaving;  // it stayed when another change was cancelled
+  }
   change.arcs = 0;
   for (uint16_t k = 0; k < config.keyspaces.size(); ++k) {
     if (config.keyspaces[k].dropped) continue;
@@ -155,6 +158,8 @@ class Stages {
         auto known = [&](NodeIndex n) { return knows(n, move.since); };
         return all(owners, known) && all(move.others, known);
       }
+      case Stage::kDrain:
+        return all(move.others, [&](NodeIndex n) { return has_done(n, id, move); });
     }
     return false;
   }
@@ -179,6 +184,45 @@ class Stages {
   const NodeReports& reports_;
 };
 
+bool all_removed(const ClusterConfig& config, const std::vector<NodeIndex>& nodes) {
+  return std::all_of(nodes.begin(), nodes.end(), [&](NodeIndex n) { return config.nodes[n].removed(); });
+}
+
+// The arc stays, or goes on, with its owners; whoever else may have something of it keeps that until they have it.
+void drain(ClusterConfig& config, Assignment& assignment, uint32_t arc, uint64_t since) {
+  Move& move = assignment.moves.at(arc);
+  const auto& owners = assignment.owners[arc];
+  std::erase_if(move.others, [&](NodeIndex n) { return contains(owners, n) || config.nodes[n].removed(); });
+  if (move.others.empty()) {
+    assignment.moves.erase(arc);
+    return;
+  }
+  move.stage = Stage::kDrain;
+  move.since = since;
+}
+
+// Where all new owners are removed before the old ones have handed over, these own it again: they have the last copies.
+bool take_back(ClusterConfig& config) {
+  bool any = false;
+  for (uint16_t k = 0; k < config.keyspaces.size(); ++k) {
+    Assignment& assignment = config.assignments[k];
+    for (auto it = assignment.moves.begin(); it != assignment.moves.end();) {
+      auto& [arc, move] = *it;
+      auto& owners = assignment.owners[arc];
+      bool moved = move.stage >= Stage::kReadNew && all_removed(config, owners) && !all_removed(config, move.others);
+      if (!moved) {
+        ++it;
+        continue;
+      }
+      owners = std::move(move.others);
+      assignment.fences[arc] = config.epoch + 1;
+      it = assignment.moves.erase(it);
+      any = true;
+    }
+  }
+  return any;
+}
+
 bool advance_moves(ClusterConfig& config, const NodeReports& reports) {
   Stages stages(config, reports);
   std::vector<PartitionId> over;
@@ -200,6 +244,9 @@ bool advance_moves(ClusterConfig& config, const NodeReports& reports) {
         assignment.fences[id.arc] = stages.next();
         break;
       case Stage::kReadNew:
+        drain(config, assignment, id.arc, stages.next());
+        continue;
+      case Stage::kDrain:
         assignment.moves.erase(id.arc);
         continue;
     }
@@ -221,14 +268,19 @@ bool owns_anything(const ClusterConfig& config, NodeIndex node) {
   return false;
 }
 
-// Ends the first change when nothing of it is left to do.
+// Ends the first change when nothing of it is left to do, or has it planned anew if a node that leaves owns something
+// after all (take_back).
 bool end_change(ClusterConfig& config, const NodeReports& reports) {
   if (config.changes.empty() || !config.changes.front().planned || moving_arcs(config) > 0) return false;
-  const RingChange& change = config.changes.front();
+  RingChange& change = config.changes.front();
   if (change.kind == RingChange::Kind::kLeave && !config.nodes[change.node].removed()) {
+    if (owns_anything(config, change.node)) {
+      change.planned = false;
+      return true;
+    }
     auto report = reports.find(change.node);
     bool empty = report != reports.end() && report->second.epoch >= config.epoch && report->second.leftovers == 0;
-    if (!empty || owns_anything(config, change.node)) return false;
+    if (!empty) return false;
     config.nodes[change.node].state = NodeInfo::State::kRemoved;
   }
   config.changes.erase(config.changes.begin());
@@ -319,7 +371,8 @@ std::vector<NodeIndex> choose_voters(const ClusterConfig& config) {
 
 bool advance(ClusterConfig& config, const NodeReports& reports) {
   ClusterConfig next = config;
-  bool changed = advance_moves(next, reports);
+  bool changed = take_back(next);
+  changed |= advance_moves(next, reports);
   changed |= end_change(next, reports);
   changed |= begin_change(next);
   changed |= advance_voters(next);
@@ -447,7 +500,11 @@ Status cancel(ClusterConfig& config) {
       return Status::InvalidArgument("replicas that are being changed cannot be taken back: alter the keyspace again");
     }
     for (Assignment& assignment : next.assignments) {
-      std::erase_if(assignment.moves, [](const auto& entry) { return entry.second.stage != Stage::kReadNew; });
+      std::vector<uint32_t> arcs;
+      for (const auto& [arc, move] : assignment.moves) {
+        if (move.stage < Stage::kReadNew) arcs.push_back(arc);
+      }
+      for (uint32_t arc : arcs) drain(next, assignment, arc, next.epoch);
     }
     next.changes.erase(next.changes.begin());
     if (change.kind == RingChange::Kind::kLeave) {
@@ -455,6 +512,9 @@ Status cancel(ClusterConfig& config) {
       change = {.id = next.epoch, .kind = RingChange::Kind::kRebalance};
     } else if (change.kind == RingChange::Kind::kJoin) {
       next.nodes[change.node].state = NodeInfo::State::kLeaving;
+      std::erase_if(next.changes, [&](const RingChange& queued) {  // that it was to leave anyway
+        return queued.kind == RingChange::Kind::kLeave && queued.node == change.node;
+      });
       change = {.id = next.epoch, .kind = RingChange::Kind::kLeave, .node = change.node};
     } else {
       return Status::Ok();

@@ -30,7 +30,8 @@ Stripe::Impl::Impl(std::shared_ptr<const ClusterConfig> config, StripeOptions op
       const auto& owners = assignment.owners[arc];
       const Move* move = assignment.move(arc);
       if (std::count(owners.begin(), owners.end(), options_.self) > 0 ||
-          (move != nullptr && std::count(move->others.begin(), move->others.end(), options_.self) > 0)) {
+          (move != nullptr && move->stage != Stage::kDrain &&
+           std::count(move->others.begin(), move->others.end(), options_.self) > 0)) {
         create_partition({k, arc});
       }
     }
@@ -120,7 +121,8 @@ Status Stripe::Impl::recover(Now now) {
 }
 
 // The clocks of the partitions that this node has according to its configuration, and of those that it had and has not
-// dropped yet. What an interrupted load left behind goes.
+// dropped yet. What an interrupted load left behind goes. Every partition has its row from the beginning: by its rows
+// alone a node knows, after a change of the ring that it has not seen, what it still has.
 Status Stripe::Impl::read_partition_rows() {
   std::set<PartitionId> found;
   auto rows = engine_.scan("p", "q");
@@ -150,15 +152,25 @@ Status Stripe::Impl::read_partition_rows() {
   }
   RETURN_IF_ERROR(rows->status());
   for (auto& [id, p] : partitions_) {
-    if (found.contains(id) || !p.move || p.move->stage != Stage::kLoad || p.serves) continue;
-    p.loading = true;
-    loading_.insert(id);
-    std::string prefix = object_prefix(id), end = prefix_end(prefix);
-    auto left = engine_.scan(prefix, end);
-    RETURN_IF_ERROR(left->status());
-    if (left->valid()) out_.batch.erase_range(prefix, end);
+    if (found.contains(id)) continue;
+    if (p.move && p.move->stage == Stage::kLoad && !p.serves) {
+      p.loading = true;
+      loading_.insert(id);
+      erase_rows(id);
+    } else {
+      write_row(p);
+    }
   }
   return Status::Ok();
+}
+
+// Of a partition without a row of its own: a load whose rows were taken in was not finished.
+void Stripe::Impl::erase_rows(PartitionId id) {
+  std::string prefix = object_prefix(id), end = prefix_end(prefix);
+  auto left = engine_.scan(prefix, end);
+  if (!left->valid() && left->status().ok()) return;
+  out_.batch.erase_range(prefix, end);
+  turn_dirty_ = true;
 }
 
 // Random, because another life may start from the same knowledge: a node that is wiped twice is told the same last
@@ -178,6 +190,7 @@ void Stripe::Impl::begin_event(Now now) {
   now_ = now;
   wall_ = hlc_.wall(now.wall);
   if (turn_dirty_) return;
+  going_.clear();
   if (deferred_config_ && doomed_.empty()) on_config(std::exchange(deferred_config_, nullptr));
   if (joins_ > 0 && next_join_ <= now_.instant) join_step();
   if (!turn_dirty_ && !deferred_.empty()) serve_deferred();

@@ -124,8 +124,10 @@ struct RingProgress {
 class StripeObserver {
  public:
   virtual ~StripeObserver() = default;
-  // A write was coordinated here: every change of `delta` has got its dot.
-  virtual void on_coordinated(uint16_t keyspace, uint32_t arc, const crdt::Delta& delta) = 0;
+  // A write was coordinated here: every change of `delta` has got its dot. Not `logged` is what a partition without
+  // other replicas writes: what it does to the leaves is as durable as ever, but a life that ends uncleanly may leave a
+  // clock that does not know its dots, as far as no leaf shows them.
+  virtual void on_coordinated(uint16_t keyspace, uint32_t arc, const crdt::Delta& delta, bool logged) = 0;
 };
 
 class Stripe {

@@ -134,6 +134,7 @@ struct Stripe::Impl {
   // --- stripe.cc
   Status recover(Now now);
   Status read_partition_rows();
+  void erase_rows(PartitionId id);
   uint64_t epoch_above(uint64_t epoch);
   void begin_event(Now now);
   Output take_output();
@@ -314,6 +315,7 @@ struct Stripe::Impl {
   std::set<PartitionId> loading_, leftovers_;
   std::set<PartitionId> given_up_;  // partitions that this life held and dropped: their dots must not begin anew
   std::vector<PartitionId> doomed_;
+  std::set<PartitionId> going_;  // went with the last turn, which may not be written yet
   std::set<PartitionId> with_guests_;
   // Partitions that are gone, and the number that the next record had then.
   std::deque<std::pair<uint64_t, std::map<PartitionId, Partition>::node_type>> graveyard_;

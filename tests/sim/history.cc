@@ -112,7 +112,7 @@ void History::abandon(uint64_t id, int64_t now_us, WallTime wall) {
 }
 
 std::vector<size_t> History::coordinated(Partition partition, const crdt::Delta& delta, node::NodeIndex node,
-                                         int64_t now_us) {
+                                         int64_t now_us, bool logged) {
   std::vector<size_t> added;
   uint64_t owner = 0;
   for (const crdt::Change& change : delta.changes) {
@@ -122,6 +122,7 @@ std::vector<size_t> History::coordinated(Partition partition, const crdt::Delta&
     event.change = change;
     event.node = node;
     event.at_us = now_us;
+    event.logged = logged;
     if (change.increment) {
       auto chain = std::tuple(partition, delta.key, change.path, change.dot.actor, change.increment->start);
       int64_t& total = chain_totals_[chain];

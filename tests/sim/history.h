@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -35,6 +36,7 @@ struct Event {
   uint64_t op = 0;       // the operation that it belongs to, 0 if not known
   int64_t amount = 0;    // of an increment: by how much
   bool written = false;  // the batch with it was handed to the engine; if not, nobody else may ever have it
+  bool logged = true;    // false: its partition had no other replica (StripeObserver)
   int gone = -1;         // the index of the loss that took the last copy; -1: none
 };
 
@@ -71,6 +73,7 @@ struct Loss {
   bool wiped = false;
   bool promised_nothing = true;  // false: all that was acknowledged was fsynced, so nothing of it may be missing
   int64_t at_us = 0;
+  std::set<Partition> held;   // what it had something of, or may have had
   int64_t recovered_us = -1;  // when it had again all that the others had then; -1: not yet
 };
 
@@ -84,7 +87,8 @@ class History {
   // The connection broke before the answer came.
   void abandon(uint64_t id, int64_t now_us, WallTime wall);
   // Returns the indexes of the new events.
-  std::vector<size_t> coordinated(Partition partition, const crdt::Delta& delta, node::NodeIndex node, int64_t now_us);
+  std::vector<size_t> coordinated(Partition partition, const crdt::Delta& delta, node::NodeIndex node, int64_t now_us,
+                                  bool logged);
 
   // --- looking
   const std::vector<OpRecord>& ops() const { return ops_; }

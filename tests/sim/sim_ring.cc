@@ -183,9 +183,29 @@ void SimWorld::watch_replacement(size_t loss) {
   queue_.after(200'000, [this, loss] { watch_replacement(loss); });
 }
 
+// The first arc that moves, and for whom it waits.
+std::string SimWorld::first_move() const {
+  for (uint16_t k = 0; k < config_->keyspaces.size(); ++k) {
+    if (config_->keyspaces[k].dropped || config_->assignments[k].moves.empty()) continue;
+    const auto& [arc, move] = *config_->assignments[k].moves.begin();
+    std::string text = "keyspace " + std::to_string(k) + " arc " + std::to_string(arc) + " is in stage " +
+                       std::string(node::to_string(move.stage)) + ", not done:";
+    for (NodeIndex n = 0; n < machines_.size(); ++n) {
+      const SimStripe& holder = stripe_of(n, {k, arc});
+      if (!holder.running() || removed(n)) continue;
+      for (const auto& step : holder.stripe().ring_progress().steps) {
+        if (step.partition == node::PartitionId{k, arc} && !step.done) text += " " + name(n);
+      }
+    }
+    return text;
+  }
+  return "nothing moves";
+}
+
 std::optional<std::string> SimWorld::ring_unrest() const {
-  if (!config_->changes.empty()) return "changes of the ring wait: " + std::to_string(config_->changes.size());
-  if (node::moving_arcs(*config_) > 0) return std::to_string(node::moving_arcs(*config_)) + " arcs are moving";
+  if (!config_->changes.empty() || node::moving_arcs(*config_) > 0) {
+    return std::to_string(config_->changes.size()) + " changes of the ring wait; " + first_move();
+  }
   for (NodeIndex n = 0; n < machines_.size(); ++n) {
     if (removed(n)) continue;
     for (const auto& each : machines_[n].stripes) {

@@ -68,6 +68,7 @@ class SimStripe final : public node::StripeObserver {
   // Whether neither a pause nor a slow disk held the process up since `us`.
   bool unhindered_since(int64_t us) const { return !paused_ && stalled_until_ <= us; }
   node::Stripe& stripe() { return *stripe_; }
+  const node::Stripe& stripe() const { return *stripe_; }
   const node::StripeStats* stats() const { return stripe_ ? &stripe_->stats() : nullptr; }
   storage::MemoryEngine& engine() { return *engine_; }
   void set_disk(const DiskTimes& disk) { disk_ = disk; }
@@ -78,7 +79,7 @@ class SimStripe final : public node::StripeObserver {
   void set_partitions(std::vector<Partition> partitions) { partitions_ = std::move(partitions); }
   const std::vector<Partition>& partitions() const { return partitions_; }
 
-  void on_coordinated(uint16_t keyspace, uint32_t arc, const crdt::Delta& delta) override;
+  void on_coordinated(uint16_t keyspace, uint32_t arc, const crdt::Delta& delta, bool logged) override;
 
  private:
   struct Release {

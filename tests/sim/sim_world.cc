@@ -247,6 +247,14 @@ void SimWorld::begin_loss(NodeIndex n, bool wiped) {
                             return k.durability != node::Keyspace::Durability::kAlways;
                           });
   loss.at_us = queue_.now();
+  for (Partition partition : partitions()) {
+    const node::Move* move = config_->assignments[partition.keyspace].move(partition.arc);
+    bool takes_part = owns(n, partition) || (move != nullptr && std::find(move->others.begin(), move->others.end(), n) !=
+                                                                    move->others.end());
+    if (takes_part || !std::as_const(*this).stripe_of(n, partition).clock(partition).empty()) {
+      loss.held.insert(partition);
+    }
+  }
   machine.loss = history_.losses().size();
   history_.losses().push_back(loss);
   if (!machine.before_loss.empty()) return;  // a second loss before the first was looked at
@@ -269,11 +277,11 @@ void SimWorld::assess_loss(NodeIndex n) {
     }
     // Alone, a replica need not write its clock with every turn: what it had is what it wrote.
     crdt::Clock had = before;
-    if (owners(partition).size() == 1) {
-      for (size_t index : history_.events_of_partitions().contains(partition)
-                              ? history_.events_of_partitions().at(partition)
-                              : std::vector<size_t>()) {
-        if (history_.events()[index].written) had.add(history_.events()[index].change.dot);
+    auto events = history_.events_of_partitions().find(partition);
+    if (events != history_.events_of_partitions().end()) {
+      for (size_t index : events->second) {
+        const Event& event = history_.events()[index];
+        if (event.written && !event.logged && event.node == n) had.add(event.change.dot);
       }
     }
     crdt::Clock lost = had.minus(others);
@@ -478,17 +486,17 @@ uint64_t SimWorld::total(uint64_t node::StripeStats::*counter) const {
 }
 
 std::optional<crdt::Clock> SimWorld::survivors(Partition partition) const {
-  NodeIndex first = owners(partition)[0];
-  crdt::Clock dots = stripe_of(first, partition).clock(partition);
-  if (owners(partition).size() > 1) return dots;
-  for (const Loss& loss : history_.losses()) {
-    if (loss.node == first || ever_moved(partition)) return {};
-  }
+  crdt::Clock dots = stripe_of(owners(partition)[0], partition).clock(partition);
   auto it = history_.events_of_partitions().find(partition);
   if (it == history_.events_of_partitions().end()) return dots;
   for (size_t index : it->second) {
     const Event& event = history_.events()[index];
-    if (event.written) dots.add(event.change.dot);
+    if (event.logged || !event.written || dots.contains(event.change.dot)) continue;
+    bool in_doubt = std::any_of(history_.losses().begin(), history_.losses().end(), [&](const Loss& loss) {
+      return loss.at_us >= event.at_us && loss.held.contains(partition);
+    });
+    if (in_doubt) return {};
+    dots.add(event.change.dot);
   }
   return dots;
 }
