@@ -255,19 +255,6 @@ bool advance_moves(ClusterConfig& config, const NodeReports& reports) {
   return !over.empty();
 }
 
-bool owns_anything(const ClusterConfig& config, NodeIndex node) {
-  for (size_t k = 0; k < config.keyspaces.size(); ++k) {
-    if (config.keyspaces[k].dropped) continue;
-    for (const auto& owners : config.assignments[k].owners) {
-      if (contains(owners, node)) return true;
-    }
-    for (const auto& [arc, move] : config.assignments[k].moves) {
-      if (contains(move.others, node)) return true;
-    }
-  }
-  return false;
-}
-
 // Ends the first change when nothing of it is left to do, or has it planned anew if a node that leaves owns something
 // after all (take_back).
 bool end_change(ClusterConfig& config, const NodeReports& reports) {
@@ -342,6 +329,19 @@ size_t moving_arcs(const ClusterConfig& config) {
     if (!config.keyspaces[k].dropped) arcs += config.assignments[k].moves.size();
   }
   return arcs;
+}
+
+bool owns_anything(const ClusterConfig& config, NodeIndex node) {
+  for (size_t k = 0; k < config.keyspaces.size(); ++k) {
+    if (config.keyspaces[k].dropped) continue;
+    for (const auto& owners : config.assignments[k].owners) {
+      if (contains(owners, node)) return true;
+    }
+    for (const auto& [arc, move] : config.assignments[k].moves) {
+      if (contains(move.others, node)) return true;
+    }
+  }
+  return false;
 }
 
 std::vector<NodeIndex> choose_voters(const ClusterConfig& config) {

@@ -62,4 +62,7 @@ std::vector<NodeIndex> choose_voters(const ClusterConfig& config);
 // Arcs that move now.
 size_t moving_arcs(const ClusterConfig& config);
 
+// Whether `node` owns an arc or takes part in the move of one.
+bool owns_anything(const ClusterConfig& config, NodeIndex node);
+
 }  // namespace cartwheel::node

@@ -514,6 +514,18 @@ bool Stripe::ready() const {
     if (!p.serves) continue;
     if (p.recovering || !impl_->reachable_enough({impl_->default_write_[id.keyspace], {}}, p)) return false;
   }
+  // Requests for what others own are passed on.
+  const ClusterConfig& config = *impl_->config_;
+  for (uint16_t k = 0; k < config.keyspaces.size(); ++k) {
+    if (config.keyspaces[k].dropped) continue;
+    for (uint32_t arc = impl_->options_.stripe; arc < config.partitions; arc += config.stripes) {
+      const auto& owners = config.assignments[k].owners[arc];
+      bool reached = std::any_of(owners.begin(), owners.end(), [&](NodeIndex n) {
+        return n == impl_->options_.self || impl_->peers_[n].reachable;
+      });
+      if (!reached) return false;
+    }
+  }
   return true;
 }
 

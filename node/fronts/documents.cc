@@ -76,11 +76,15 @@ Json topology_document(const ClusterConfig& config) {
                      {"zone", node.zone},
                      {"rpc", node.rpc.to_string()},
                      {"resp", node.resp.to_string()},
-                     {"http", node.http.to_string()}});
+                     {"http", node.http.to_string()},
+                     {"state", node.removed()                                 ? "removed"
+                               : node.state == NodeInfo::State::kLeaving ? "leaving"
+                                                                         : "member"}});
   }
   Json keyspaces = Json::array();
   for (size_t i = 0; i < config.keyspaces.size(); ++i) {
     const Keyspace& keyspace = config.keyspaces[i];
+    if (keyspace.dropped) continue;
     Json replicas = Json::object();
     for (const auto& [region, copies] : keyspace.replicas) replicas[region] = copies;
     Json owners = Json::array();

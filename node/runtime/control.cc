@@ -202,6 +202,8 @@ void Control::end_turn() {
 
 void Control::carry_out(Membership::Output output) {
   if (output.persist) persist();
+  // Before the configuration: one that is not a member in it is to learn of that, too.
+  if (!output.messages.empty()) send(std::move(output.messages));
   if (output.config) {
     logs::info("configuration", {{"epoch", std::to_string(output.config->epoch)}});
     for (auto& shard : node_.shards) {
@@ -209,7 +211,6 @@ void Control::carry_out(Membership::Output output) {
     }
     update_gossip();
   }
-  if (!output.messages.empty()) send(std::move(output.messages));
   for (auto& [from, bytes] : output.gossip) {
     if (swim_) swim_->on_stream(member_id(*membership_.config(), from), bytes, now());
   }
@@ -269,8 +270,27 @@ void Control::gather_report() {
       report.uptime_seconds = (uv_hrtime() / 1000 - static_cast<uint64_t>(node_.started.us)) / 1'000'000;
       post([this, report = std::move(report)]() mutable {
         gathering_ = false;
+        maybe_depart(report);
         membership_.on_own_report(std::move(report), now());
       });
+    });
+  }
+}
+
+// A node that leaves and holds nothing any more sends its clients elsewhere, before the others stop to talk to it.
+void Control::maybe_depart(const MemberReport& report) {
+  const ClusterConfig& config = *membership_.config();
+  const bool leaves = config.nodes[node_.self].state == NodeInfo::State::kLeaving;
+  if (departing_ && !leaves) return expel("its departure was cancelled when it was over: start it again", false);
+  if (departing_ || !leaves || owns_anything(config, node_.self) || report.ring.leftovers > 0 ||
+      report.ring.epoch < config.epoch) {
+    return;
+  }
+  departing_ = true;
+  for (auto& shard : node_.shards) {
+    shard->post([this, to = shard.get()] {
+      if (to->number() == 0) node_.close_resp_door();
+      to->depart();
     });
   }
 }

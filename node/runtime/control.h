@@ -91,6 +91,7 @@ class Control final : private AdminHost {
   void expel(std::string reason, bool left);
   void send(std::vector<Membership::Output::Message> messages);
   void gather_report();
+  void maybe_depart(const MemberReport& report);
   void keep_addresses();
   void update_gossip();
   void drain_gossip();
@@ -106,6 +107,7 @@ class Control final : private AdminHost {
   std::vector<std::optional<bool>> alive_;  // by NodeIndex, as told to membership_
   std::map<NodeIndex, Peer> peers_;
   bool gathering_ = false;
+  bool departing_ = false;
   bool updating_ = false;  // the own addresses are being changed
   Instant next_update_{};
 

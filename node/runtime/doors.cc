@@ -45,13 +45,23 @@ class ByteConnection : public ShardConnection {
     if (stalled_ && unsent() == 0) resume(*session_);
     stalled_ = session_->paused();
     if (session_->has_output() && unsent() == 0) shard_.mark_dirty(*this);
-    set_reading(!stalled_);
-    if (session_->want_close() && !session_->has_output() && unsent() == 0) close("done");
+    set_reading(!stalled_ && !departing_);
+    if (departing_ && is_idle(*session_) && !session_->has_output() && unsent() == 0) {
+      close("the node leaves the cluster");
+    } else if (session_->want_close() && !session_->has_output() && unsent() == 0) {
+      close("done");
+    }
+  }
+
+  void depart() override {
+    departing_ = door() == Door::kResp;  // whoever watches the node by HTTP goes on
+    shard_.mark_dirty(*this);
   }
 
  protected:
   virtual std::unique_ptr<Session> make() = 0;
   virtual void resume(Session&) {}
+  virtual bool is_idle(const Session&) const { return true; }
 
  private:
   void on_read(std::string_view bytes) override {
@@ -61,7 +71,7 @@ class ByteConnection : public ShardConnection {
   void on_drained() override { shard_.mark_dirty(*this); }
 
   std::unique_ptr<Session> session_;
-  bool stalled_ = false;
+  bool stalled_ = false, departing_ = false;
 };
 
 class RespConnection final : public ByteConnection<resp::RespSession> {
@@ -74,6 +84,7 @@ class RespConnection final : public ByteConnection<resp::RespSession> {
     return std::make_unique<resp::RespSession>(shard_.doors().resp, id, peer_name(), local_name());
   }
   void resume(resp::RespSession& session) override { session.resume(); }
+  bool is_idle(const resp::RespSession& session) const override { return session.idle(); }
 };
 
 class HttpConnection final : public ByteConnection<HttpSession> {
@@ -115,12 +126,19 @@ class RpcConnection final : public ShardConnection {
   void end_turn() override {
     flush();
     if (closing() || !client_) return;
-    set_reading(!client_->paused() && unsent() < limits::kConnectionOutputBytes / 4);
+    set_reading(!client_->paused() && !departing_ && unsent() < limits::kConnectionOutputBytes / 4);
     if (unsent() > limits::kConnectionOutputBytes) {
       close("does not read its replies");
     } else if (client_->want_close() && unsent() == 0) {
       close(client_->close_reason());
+    } else if (departing_ && client_->in_flight() == 0 && unsent() == 0) {
+      close("the node leaves the cluster");
     }
+  }
+
+  void depart() override {
+    departing_ = client_ != nullptr;
+    shard_.mark_dirty(*this);
   }
 
   void on_config() override {
@@ -244,6 +262,7 @@ class RpcConnection final : public ShardConnection {
   NodeIndex peer_ = kNoNode;
   FrameDecoder decoder_;
   std::unique_ptr<RpcSession> client_;
+  bool departing_ = false;
 };
 
 }  // namespace

@@ -75,6 +75,9 @@ Result<std::unique_ptr<Node>> Node::start(NodeOptions options) {
   const uint32_t shards = shard_count(options.shards, context.stripes());
   for (uint32_t i = 0; i < shards; ++i) context.shards.push_back(std::make_unique<Shard>(context, i));
   RETURN_IF_ERROR(node->open_stripes(options));
+  context.close_resp_door = [self = node.get()] {
+    if (!self->acceptors_.empty()) self->acceptors_[0]->close();
+  };
   RETURN_IF_ERROR(node->control_->start());
   RETURN_IF_ERROR(node->open_doors());
   for (auto& shard : context.shards) shard->begin();

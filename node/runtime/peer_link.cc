@@ -106,11 +106,12 @@ void PeerLink::hurry() {
 void PeerLink::close() {
   if (closed_) return;
   closed_ = true;
-  up_ = false;
+  const bool greeted = std::exchange(up_, false);
   if (resolving_) uv_cancel(reinterpret_cast<uv_req_t*>(&resolve_));
   if (stream_ != nullptr) {
     stream_->forget_link();
-    stream_->close("the node stops");
+    if (greeted) stream_->flush();
+    stream_->close("the link is not needed any more");
     stream_ = nullptr;
   }
   uv_close(reinterpret_cast<uv_handle_t*>(&timer_), nullptr);

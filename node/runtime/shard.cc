@@ -155,6 +155,12 @@ void Shard::adopt(std::shared_ptr<const ClusterConfig> config) {
   for (ShardConnection* connection : open) connection->on_config();
 }
 
+void Shard::depart() {
+  touched_ = true;
+  const std::vector<ShardConnection*> open(connections_.begin(), connections_.end());
+  for (ShardConnection* connection : open) connection->depart();
+}
+
 Hello Shard::hello() const {
   Hello hello;
   hello.cluster = node_.cluster();

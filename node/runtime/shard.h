@@ -65,6 +65,8 @@ struct NodeContext {
   std::array<std::atomic<uint64_t>, kDoors> accepted{}, refused{};
 
   const NodeInfo& node() const { return first_config->nodes[self]; }
+  // Closes the RESP door, on the first shard's thread. Set before the control starts.
+  std::function<void()> close_resp_door;
   std::vector<Address> seeds;  // where some members may be found, whoever they are
   const Address& address_of(const ClusterConfig& config, NodeIndex n) const {
     const bool own = n < file_addresses.size() && !file_addresses[n].host.empty();
@@ -82,6 +84,8 @@ class ShardConnection : public TcpStream {
   virtual void end_turn() = 0;
   // The shard works by another configuration now.
   virtual void on_config() {}
+  // This node leaves the cluster: a client's connection closes as soon as nothing of it waits for an answer.
+  virtual void depart() {}
   // When the shard should close it if it has not come further by then. REQUIRES: expect_progress() was called.
   virtual std::optional<Instant> expires() const { return std::nullopt; }
   Door door() const { return door_; }
@@ -178,6 +182,7 @@ class Shard {
   // What this node says first on a connection.
   Hello hello() const;
   ShardProgress progress();
+  void depart();
   StreamContext& streams() { return streams_; }
   uv_loop_t* loop() { return &loop_; }
   Rng& rng() { return rng_; }

@@ -9,13 +9,14 @@
 namespace cartwheel::resp {
 
 std::span<const CommandGroup> command_groups() {
-  static const std::array<CommandGroup, 6> kGroups = {{
+  static const std::array<CommandGroup, 7> kGroups = {{
       {"string", "Strings and counters", string_commands()},
       {"hash", "Hashes", hash_commands()},
       {"set", "Sets", set_commands()},
       {"generic", "Keys and expiry", key_commands()},
       {"connection", "Connection", connection_commands()},
       {"server", "Server", server_commands()},
+      {"cluster", "Cluster-aware clients", cluster_commands()},
   }};
   return kGroups;
 }

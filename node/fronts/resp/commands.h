@@ -61,6 +61,7 @@ bool is_http(std::string_view name);
 std::string commands_as_markdown();
 
 // The families.
+std::span<const Command> cluster_commands();
 std::span<const Command> connection_commands();
 std::span<const Command> server_commands();
 std::span<const Command> key_commands();

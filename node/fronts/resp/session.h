@@ -68,6 +68,8 @@ class RespSession {
     output_.swap(other);
   }
   bool has_output() const { return !output_.empty(); }
+  // Nothing that was received waits for an answer.
+  bool idle() const { return replies_.empty(); }
 
   // The last reply is in the output (or was taken): close once it is written.
   bool want_close() const { return closing_ && replies_.empty(); }
