@@ -82,14 +82,19 @@ Verdict check_sessions(SimWorld& world) {
     node::NodeIndex n = world.owners(partition)[0];
     auto alive = world.survivors(partition);
     if (!alive) continue;
-    bool set = false;
+    bool set = false, any_gone = false;
     const OpRecord* last = nullptr;
     for (const OpRecord* write : session.writes) {
       bool survived = took_effect(*write) && !write->events.empty() &&
                       std::all_of(write->events.begin(), write->events.end(), [&](size_t index) {
                         return alive->contains(world.history().events()[index].change.dot);
                       });
+      any_gone = any_gone || !survived;
       if (!survived) continue;
+      // A touch that came when all before it had expired found what a write had made that is gone now.
+      if (any_gone && last != nullptr && last->operation.expiry.at.ms <= write->ended_wall.ms + world.skew_ms()) {
+        set = false;
+      }
       set = set || write->operation.verb == Verb::kSet;
       last = write;
     }
