@@ -122,6 +122,8 @@ class SimWorld {
     return config_->assignments[partition.keyspace].owners[partition.arc];
   }
   bool owns(node::NodeIndex n, Partition partition) const;
+  bool takes_part(node::NodeIndex n, Partition partition) const;  // as one of the old or the new owners
+  bool drains(node::NodeIndex n, Partition partition) const;      // it is to hand over what it has
   // Whether node `n` coordinated what it was asked about the partition during the whole run.
   bool coordinated(node::NodeIndex n, Partition partition) const {
     return owns(n, partition) && !ever_moved(partition);
@@ -163,6 +165,7 @@ class SimWorld {
   bool removed(node::NodeIndex n) const { return config_->nodes[n].removed(); }
   void set_ring(node::ClusterConfig next, node::NodeIndex from);
   void note_counts();
+  void note_moves(const node::ClusterConfig& next);
   std::string first_move() const;
   void learn(node::NodeIndex n, std::shared_ptr<const node::ClusterConfig> config);
   void fetch(node::NodeIndex n, node::NodeIndex from);
