@@ -138,9 +138,9 @@ class SimWorld {
   // Sum of a counter of all stripes that are alive.
   uint64_t total(uint64_t node::StripeStats::*counter) const;
 
-  // The dots whose effects the replicas of `partition` must show: their clock, and what was written while there was only
-  // one of them, which need not be in its clock (Event::logged). If a node that had the partition lost something since,
-  // such a write that is in no clock may still have its effect or not: then nothing is known.
+  // The dots whose effects the replicas of `partition` must show: their clock, and what was written while there was
+  // only one of them, which need not be in its clock (Event::logged). If a node that had the partition lost something
+  // since, such a write that is in no clock may still have its effect or not: then nothing is known.
   std::optional<crdt::Clock> survivors(Partition partition) const;
   // Nothing when every partition's replicas are all up and agree on clock and state; else what differs first.
   std::optional<std::string> difference();
