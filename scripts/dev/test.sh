@@ -57,11 +57,15 @@ stage 'the story of ./dev demo' env CARTWHEEL_UP_OFFSET=20000 node scripts/clust
 # Fresh for each commit, and the same for everybody who tests that commit: a verdict can be repeated.
 seed=${CARTWHEEL_SIM_FIRST_SEED:-$((0x$(git rev-parse HEAD | cut -c1-8) % 1000000 * 1000))}
 stage "simulator: 300 seeds from $seed" build/release/tests/sim/cartwheel_sim --seeds 300 --first "$seed" --jobs 2
+stage "simulator: 150 seeds with changes of the ring from $seed" \
+  build/release/tests/sim/cartwheel_sim --ring --seeds 150 --first "$seed" --jobs 2
 stage 'simulator: the same trace twice' build/release/tests/sim/cartwheel_sim --seeds 20 --first "$seed" --twice --jobs 2
 prepare 'build planted' build planted crdt_planted_test sim_planted_test gossip_planted_test paxos_planted_test \
   paxos_exhaustive_planted_test && ctest_stage planted -R planted
 prepare 'build asan' build asan && ctest_stage asan -L 'unit|laws|fuzz-replay|sim'
 stage "simulator under asan: 30 seeds from $seed" build/asan/tests/sim/cartwheel_sim --seeds 30 --first "$seed" --jobs 2
+stage "simulator under asan: 15 seeds with changes of the ring from $seed" \
+  build/asan/tests/sim/cartwheel_sim --ring --seeds 15 --first "$seed" --jobs 2
 export TSAN_OPTIONS="suppressions=$PWD/tests/tsan.supp"
 prepare 'build tsan' build tsan runtime_loop_test runtime_ring_test && ctest_stage tsan -R 'runtime_(loop|ring)_test'
 

@@ -82,17 +82,31 @@ Verdict check_sessions(SimWorld& world) {
     node::NodeIndex n = world.owners(partition)[0];
     auto alive = world.survivors(partition);
     if (!alive) continue;
-    bool set = false;
+    bool set = false, any_gone = false;
     const OpRecord* last = nullptr;
+    int64_t last_us = -1, unknown_us = -1;  // when they were coordinated
     for (const OpRecord* write : session.writes) {
       bool survived = took_effect(*write) && !write->events.empty() &&
                       std::all_of(write->events.begin(), write->events.end(), [&](size_t index) {
                         return alive->contains(world.history().events()[index].change.dot);
                       });
+      any_gone = any_gone || !survived;
+      for (size_t index : write->events) {
+        const Event& event = world.history().events()[index];
+        if (survived || alive->contains(event.change.dot)) {
+          int64_t& at = survived ? last_us : unknown_us;
+          at = std::max(at, event.at_us);
+        }
+      }
       if (!survived) continue;
+      // A touch that came when all before it had expired found what a write had made that is gone now.
+      if (any_gone && last != nullptr && last->operation.expiry.at.ms <= write->ended_wall.ms + world.skew_ms()) {
+        set = false;
+      }
       set = set || write->operation.verb == Verb::kSet;
       last = write;
     }
+    if (unknown_us > last_us) continue;  // whose client had given up, and gone on to the last one
     if (!set || last->operation.expiry.at.ms <= world.wall().ms + world.skew_ms()) continue;
     auto object = world.stripe_of(n, partition).stripe().inspect(partition.keyspace, id.second);
     if (!object.ok()) return "'" + id.second + "': " + object.status().to_string();

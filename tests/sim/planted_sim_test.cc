@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/planted.h"
+#include "tests/sim/ring_histories.h"
 #include "tests/sim/run_seed.h"
 
 namespace cartwheel::sim {
@@ -33,6 +34,55 @@ TEST_P(PlantedBug, IsFoundByARandomRun) {
   }
   FAIL() << GetParam().name << " was not found by " << kSeedsMax << " seeds";
 }
+
+class PlantedRingBug : public PlantedBug {};
+
+TEST_P(PlantedRingBug, IsFoundByARandomRunThatChangesTheRing) {
+  constexpr uint64_t kRingSeedsMax = 100;
+  g_planted_bug = GetParam().bug;
+  for (uint64_t seed = 1; seed <= kRingSeedsMax; ++seed) {
+    SeedResult result = run_seed(seed, false, true);
+    if (!result.failure) continue;
+    std::printf("%s: ring seed %llu: %s\n", GetParam().name, static_cast<unsigned long long>(seed),
+                result.failure->c_str());
+    return;
+  }
+  FAIL() << GetParam().name << " was not found by " << kRingSeedsMax << " seeds";
+}
+
+INSTANTIATE_TEST_SUITE_P(Ring, PlantedRingBug,
+                         testing::Values(Planted{Bug::kReadNewTooEarly, "ReadNewTooEarly"},
+                                         Planted{Bug::kLoadForgetsTail, "LoadForgetsTail"}),
+                         [](const auto& test) { return std::string(test.param.name); });
+
+// What needs one moment and no other (ring_histories.h).
+struct PlantedHistory {
+  Bug bug;
+  Verdict (*history)();
+  const char* name;
+};
+
+class PlantedRingHistory : public testing::TestWithParam<PlantedHistory> {
+ protected:
+  void TearDown() override { g_planted_bug = Bug::kNone; }
+};
+
+TEST_P(PlantedRingHistory, LosesSomething) {
+  g_planted_bug = GetParam().bug;
+  Verdict wrong = GetParam().history();
+  ASSERT_TRUE(wrong.has_value());
+  EXPECT_NE(wrong->find("was acknowledged and is missing"), std::string::npos) << *wrong;
+  std::printf("%s: %s\n", GetParam().name, wrong->c_str());
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Ring, PlantedRingHistory,
+    testing::Values(PlantedHistory{Bug::kWriteCountsOldOwnersOnly, write_beside_a_cut_new_owner,
+                                   "WriteCountsOldOwnersOnly"},
+                    PlantedHistory{Bug::kNoFence, write_by_a_coordinator_of_the_past, "NoFence"},
+                    PlantedHistory{Bug::kDropUncovered, heir_that_dies_before_the_handover, "DropUncovered"},
+                    PlantedHistory{Bug::kMovedWithoutSync, power_loss_behind_a_move, "MovedWithoutSync"}),
+    [](const auto& test) { return std::string(test.param.name); });
 
 INSTANTIATE_TEST_SUITE_P(
     Core, PlantedBug,

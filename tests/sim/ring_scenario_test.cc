@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tests/sim/checkers.h"
+#include "tests/sim/ring_histories.h"
 #include "tests/sim/run_seed.h"
 #include "tests/sim/sim_world.h"
 
@@ -256,9 +257,17 @@ TEST_F(OneCopy, AnArcWithoutOtherReplicasGetsOneAfterAnUncleanStop) {
   check();
 }
 
+TEST(MovingArc, AtTheMomentsThatMatter) {
+  EXPECT_EQ(write_beside_a_cut_new_owner().value_or("nothing"), "nothing");
+  EXPECT_EQ(write_by_a_coordinator_of_the_past().value_or("nothing"), "nothing");
+  EXPECT_EQ(heir_that_dies_before_the_handover().value_or("nothing"), "nothing");
+  EXPECT_EQ(power_loss_behind_a_move().value_or("nothing"), "nothing");
+}
+
 // Seeds that failed once. What each found is in the history of node/core and tests/sim.
 TEST(Seeds, WithChangesOfTheRingThatFailedOncePass) {
-  for (uint64_t seed : {41, 44, 55, 109, 274, 10703, 11037, 11258, 11268, 11774, 13167, 13262, 13674, 13692, 14899, 21975}) {
+  for (uint64_t seed : {41,    44,    55,    109,   274,   10703, 11037, 11258, 11268, 11774, 13167,
+                        13262, 13674, 13692, 14899, 21975, 30323, 34681, 50355, 51009, 55895}) {
     SeedResult result = run_seed(seed, false, true);
     EXPECT_FALSE(result.failure) << "seed " << seed << ": " << *result.failure
                                  << "\nreplay: cartwheel_sim --ring --seed " << seed;

@@ -106,6 +106,7 @@ void SimWorld::set_ring(node::ClusterConfig next, NodeIndex from) {
       if (next.assignments[k].owners[arc] != config_->assignments[k].owners[arc]) moved_.insert({k, arc});
     }
   }
+  if (options_.verbose) note_moves(next);
   bool more_keyspaces = next.keyspaces.size() > config_->keyspaces.size();
   config_ = std::make_shared<const node::ClusterConfig>(std::move(next));
   note("epoch " + std::to_string(config_->epoch) + ", " + std::to_string(node::moving_arcs(*config_)) + " arcs move, " +
@@ -129,6 +130,23 @@ void SimWorld::set_ring(node::ClusterConfig next, NodeIndex from) {
     queue_.after(delay, [this, n, from, config = config_] {
       if (!machines_[n].down && !network_->is_cut(from, n)) learn(n, config);
     });
+  }
+}
+
+// The arcs that the configuration `next` changes.
+void SimWorld::note_moves(const node::ClusterConfig& next) {
+  for (uint16_t k = 0; k < config_->keyspaces.size() && k < next.keyspaces.size(); ++k) {
+    const node::Assignment &was = config_->assignments[k], &now = next.assignments[k];
+    for (uint32_t arc = 0; arc < next.partitions; ++arc) {
+      const node::Move *old_move = was.move(arc), *move = now.move(arc);
+      bool same_move = (move == nullptr) == (old_move == nullptr) && (move == nullptr || *move == *old_move);
+      if (same_move && was.owners[arc] == now.owners[arc]) continue;
+      std::string text = "keyspace " + std::to_string(k) + " arc " + std::to_string(arc) + ":";
+      for (NodeIndex n : now.owners[arc]) text += " " + next.nodes[n].name;
+      if (move != nullptr) text += "; " + std::string(node::to_string(move->stage)) + ":";
+      for (NodeIndex n : move == nullptr ? std::vector<NodeIndex>() : move->others) text += " " + next.nodes[n].name;
+      note(text);
+    }
   }
 }
 

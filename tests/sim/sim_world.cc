@@ -248,10 +248,7 @@ void SimWorld::begin_loss(NodeIndex n, bool wiped) {
                           });
   loss.at_us = queue_.now();
   for (Partition partition : partitions()) {
-    const node::Move* move = config_->assignments[partition.keyspace].move(partition.arc);
-    bool takes_part = owns(n, partition) || (move != nullptr && std::find(move->others.begin(), move->others.end(), n) !=
-                                                                    move->others.end());
-    if (takes_part || !std::as_const(*this).stripe_of(n, partition).clock(partition).empty()) {
+    if (takes_part(n, partition) || !std::as_const(*this).stripe_of(n, partition).clock(partition).empty()) {
       loss.held.insert(partition);
     }
   }
@@ -272,7 +269,8 @@ void SimWorld::assess_loss(NodeIndex n) {
   for (const auto& [partition, before] : std::exchange(machine.before_loss, {})) {
     crdt::Clock others;
     for (NodeIndex other = 0; other < machines_.size(); ++other) {
-      if (other != n && !removed(other))
+      // A copy that drains may go at any moment, by what its owner said before the loss.
+      if (other != n && !removed(other) && takes_part(other, partition) && !drains(other, partition))
         others.merge(std::as_const(*this).stripe_of(other, partition).clock(partition));
     }
     // Alone, a replica need not write its clock with every turn: what it had is what it wrote.
@@ -302,7 +300,8 @@ void SimWorld::assess_loss(NodeIndex n) {
 bool SimWorld::recovered(NodeIndex n) const {
   if (machines_[n].down) return false;
   for (const auto& [partition, clock] : recovery_targets_[n]) {
-    if (!owns(n, partition)) continue;  // not any more
+    const auto& owners = machines_[n].config->assignments[partition.keyspace].owners[partition.arc];
+    if (std::find(owners.begin(), owners.end(), n) == owners.end()) continue;  // not any more, and it knows that
     const SimStripe& holder = stripe_of(n, partition);
     if (!holder.running() || !holder.clock(partition).covers(clock)) return false;
   }
@@ -464,6 +463,17 @@ std::vector<Partition> SimWorld::partitions() const {
 bool SimWorld::owns(NodeIndex n, Partition partition) const {
   const auto& list = owners(partition);
   return std::find(list.begin(), list.end(), n) != list.end();
+}
+
+bool SimWorld::takes_part(NodeIndex n, Partition partition) const {
+  const node::Move* move = config_->assignments[partition.keyspace].move(partition.arc);
+  return owns(n, partition) ||
+         (move != nullptr && std::find(move->others.begin(), move->others.end(), n) != move->others.end());
+}
+
+bool SimWorld::drains(NodeIndex n, Partition partition) const {
+  const node::Move* move = config_->assignments[partition.keyspace].move(partition.arc);
+  return move != nullptr && move->stage == node::Stage::kDrain && !owns(n, partition);
 }
 
 std::vector<uint32_t> SimWorld::replicas(uint16_t keyspace) const {

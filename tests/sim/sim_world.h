@@ -122,6 +122,8 @@ class SimWorld {
     return config_->assignments[partition.keyspace].owners[partition.arc];
   }
   bool owns(node::NodeIndex n, Partition partition) const;
+  bool takes_part(node::NodeIndex n, Partition partition) const;  // as one of the old or the new owners
+  bool drains(node::NodeIndex n, Partition partition) const;      // it is to hand over what it has
   // Whether node `n` coordinated what it was asked about the partition during the whole run.
   bool coordinated(node::NodeIndex n, Partition partition) const {
     return owns(n, partition) && !ever_moved(partition);
@@ -136,9 +138,9 @@ class SimWorld {
   // Sum of a counter of all stripes that are alive.
   uint64_t total(uint64_t node::StripeStats::*counter) const;
 
-  // The dots whose effects the replicas of `partition` must show: their clock, and what was written while there was only
-  // one of them, which need not be in its clock (Event::logged). If a node that had the partition lost something since,
-  // such a write that is in no clock may still have its effect or not: then nothing is known.
+  // The dots whose effects the replicas of `partition` must show: their clock, and what was written while there was
+  // only one of them, which need not be in its clock (Event::logged). If a node that had the partition lost something
+  // since, such a write that is in no clock may still have its effect or not: then nothing is known.
   std::optional<crdt::Clock> survivors(Partition partition) const;
   // Nothing when every partition's replicas are all up and agree on clock and state; else what differs first.
   std::optional<std::string> difference();
@@ -163,6 +165,7 @@ class SimWorld {
   bool removed(node::NodeIndex n) const { return config_->nodes[n].removed(); }
   void set_ring(node::ClusterConfig next, node::NodeIndex from);
   void note_counts();
+  void note_moves(const node::ClusterConfig& next);
   std::string first_move() const;
   void learn(node::NodeIndex n, std::shared_ptr<const node::ClusterConfig> config);
   void fetch(node::NodeIndex n, node::NodeIndex from);
