@@ -13,6 +13,7 @@ bool Partition::stable(const crdt::Dot& dot) const {
 
 bool Partition::settled(const crdt::Dot& reset) const {
   if (!causal.clock.contains(reset) && replicated()) return false;  // just being made
+  if (!guests.empty()) return false;                                // nor while somebody may bring what it saw
   if (!skip.empty()) return false;  // a chain that it saw here ahead of the clock may come once more
   for (const auto& [node, peer] : peers) {
     if (!peer.clock.contains(reset) || !causal.clock.covers(peer.clock)) return false;
@@ -46,7 +47,7 @@ Status apply(ObjectStore& store, Partition& partition, StoredObject& object, con
     }));
   }
   partition.causal.record(object.key(), change);
-  if (!partition.replicated()) {  // nobody else has deltas that could still come
+  if (!partition.replicated() && partition.guests.empty()) {  // nobody else has deltas that could still come
     partition.causal.voids = {};
     partition.causal.pending.clear();
   }

@@ -355,7 +355,9 @@ void Stripe::Impl::bury_doomed() {
     p.row_record = UINT64_MAX;
     graveyard_.emplace_back(next_record_, partitions_.extract(id));
     given_up_.insert(id);
-    going_.insert(id);
+    // What comes back by a loss of power would not be known to the owners any more.
+    out_.sync = true;
+    going_[id] = now_.instant;
   }
   doomed_.clear();
 }

@@ -13,6 +13,7 @@ constexpr Duration kHousekeeping = Duration::millis(100);
 constexpr int64_t kTimerGrainUs = 5'000;
 constexpr Duration kBetweenRows = Duration::seconds(1);
 constexpr Duration kServingIdle = Duration::seconds(30);
+constexpr Duration kDropSettles = Duration::millis(500);  // more than the sync of a turn takes
 
 }  // namespace
 
@@ -190,7 +191,7 @@ void Stripe::Impl::begin_event(Now now) {
   now_ = now;
   wall_ = hlc_.wall(now.wall);
   if (turn_dirty_) return;
-  going_.clear();
+  std::erase_if(going_, [this](const auto& entry) { return now_.instant - entry.second > kDropSettles; });
   if (deferred_config_ && doomed_.empty()) on_config(std::exchange(deferred_config_, nullptr));
   if (joins_ > 0 && next_join_ <= now_.instant) join_step();
   if (!turn_dirty_ && !deferred_.empty()) serve_deferred();

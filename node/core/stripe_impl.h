@@ -315,7 +315,7 @@ struct Stripe::Impl {
   std::set<PartitionId> loading_, leftovers_;
   std::set<PartitionId> given_up_;  // partitions that this life held and dropped: their dots must not begin anew
   std::vector<PartitionId> doomed_;
-  std::set<PartitionId> going_;  // went with the last turn, which may not be written yet
+  std::map<PartitionId, Instant> going_;  // went lately: their turn may not be synced yet
   std::set<PartitionId> with_guests_;
   // Partitions that are gone, and the number that the next record had then.
   std::deque<std::pair<uint64_t, std::map<PartitionId, Partition>::node_type>> graveyard_;
