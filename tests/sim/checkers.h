@@ -21,6 +21,10 @@ Verdict check_oracle(SimWorld& world);
 // not even in a read. An increment was coordinated once at most. REQUIRES: converged.
 Verdict check_acknowledged(SimWorld& world);
 
+// Every change that a coordinator has written is in the clocks of all replicas, acknowledged or not, where no node that
+// had the partition ever lost anything. REQUIRES: converged.
+Verdict check_kept(const SimWorld& world);
+
 // What a removal observed does not come back. REQUIRES: converged.
 Verdict check_removed(SimWorld& world);
 

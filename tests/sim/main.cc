@@ -19,13 +19,14 @@ using cartwheel::sim::run_seed;
 using cartwheel::sim::SeedResult;
 
 thread_local uint64_t t_seed = 0;
+const char* g_flags = "";  // that a replay needs, too; set once before the threads start
 
 // A CHECK that fails, or a crash, names its seed too.
 void on_crash(int signal) {
   char text[160];
   int length =
-      std::snprintf(text, sizeof text, "seed %llu died of signal %d; replay: cartwheel_sim --seed %llu --verbose\n",
-                    static_cast<unsigned long long>(t_seed), signal, static_cast<unsigned long long>(t_seed));
+      std::snprintf(text, sizeof text, "seed %llu died of signal %d; replay: cartwheel_sim%s --seed %llu --verbose\n",
+                    static_cast<unsigned long long>(t_seed), signal, g_flags, static_cast<unsigned long long>(t_seed));
   [[maybe_unused]] ssize_t written = ::write(2, text, static_cast<size_t>(length));
   std::signal(signal, SIG_DFL);
   std::raise(signal);
@@ -46,8 +47,8 @@ void report(const SeedResult& result, Totals& totals) {
   totals.virtual_us += result.virtual_us;
   if (!result.failure) return;
   ++totals.failed;
-  std::printf("seed %llu FAILED: %s\n  %s\n  replay: cartwheel_sim --seed %llu --verbose\n",
-              static_cast<unsigned long long>(result.seed), result.failure->c_str(), result.shape.c_str(),
+  std::printf("seed %llu FAILED: %s\n  %s\n  replay: cartwheel_sim%s --seed %llu --verbose\n",
+              static_cast<unsigned long long>(result.seed), result.failure->c_str(), result.shape.c_str(), g_flags,
               static_cast<unsigned long long>(result.seed));
   std::fflush(stdout);
 }
@@ -73,6 +74,7 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
+  if (ring) g_flags = " --ring";
   for (int signal : {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL}) std::signal(signal, on_crash);
   if (seed_option->count() > 0) {
     first = one;

@@ -193,6 +193,7 @@ class Run {
     if (Verdict wrong = check_answered(world_)) return wrong;
     if (Verdict wrong = check_oracle(world_)) return wrong;
     if (Verdict wrong = check_acknowledged(world_)) return wrong;
+    if (Verdict wrong = check_kept(world_)) return wrong;
     if (Verdict wrong = check_removed(world_)) return wrong;
     if (Verdict wrong = check_levels(world_)) return wrong;
     if (Verdict wrong = check_sessions(world_)) return wrong;
