@@ -86,6 +86,7 @@ void Stripe::Impl::on_raw_rows(Partition& p, Repair& repair, const ExchangeReply
   out_.loads.push_back({Output::Load::Step::kCommit, repair.id, {}});
   crdt::Causal snapshot = std::move(repair.snapshot);
   uint64_t keys = repair.keys;
+  p.loaded_bytes = repair.bytes;
   repairs_.erase(p.id);
   finish_load(p, std::move(snapshot), keys);
 }

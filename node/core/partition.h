@@ -29,6 +29,7 @@ struct Partition {
   bool serves = true;                        // this node is one of the owners
   bool leftover = false;  // this node is nobody any more; it keeps what it has until the owners have it
   bool loading = false;   // this node waits for its first snapshot and has nothing
+  uint64_t loaded_bytes = 0;  // of the snapshot with which the present move began here, once it has come
 
   crdt::Causal causal;
   crdt::DotSet skip;      // dots that come with the full exchange that is being joined: not taken from deltas meanwhile

@@ -69,6 +69,7 @@ void Stripe::Impl::place(Partition& p) {
   const Assignment& assignment = config_->assignments[p.id.keyspace];
   const Move* move = assignment.move(p.id.arc);
   p.owners = assignment.owners[p.id.arc];
+  if (move == nullptr) p.loaded_bytes = 0;
   p.move = move == nullptr ? std::nullopt : std::optional<Move>(*move);
   p.others.clear();
   bool both = move != nullptr && (move->stage == Stage::kWriteBoth || move->stage == Stage::kReadNew);
@@ -387,20 +388,28 @@ RingProgress Stripe::Impl::ring_progress() const {
   RingProgress progress;
   progress.epoch = config_->epoch;
   progress.leftovers = leftovers_.size();
+  uint64_t known = 0, waiting = 0;  // snapshots whose size is known, and others
   for (const auto& [id, p] : partitions_) {
     if (!p.move || p.leftover) continue;
     RingProgress::Step step{id, p.move->since, true};
-    if (p.move->stage == Stage::kLoad) {
-      step.done = !p.loading;
-      auto repair = repairs_.find(id);
-      if (repair != repairs_.end() && repair->second.raw) {
-        progress.bytes_done += repair->second.bytes;
-        progress.bytes_to_do += std::max(repair->second.bytes_total, repair->second.bytes);
-      }
+    if (p.move->stage == Stage::kLoad) step.done = !p.loading;
+    auto repair = repairs_.find(id);
+    if (p.loading && repair != repairs_.end() && repair->second.bytes_total > 0) {
+      progress.bytes_done += repair->second.bytes;
+      progress.bytes_to_do += std::max(repair->second.bytes_total, repair->second.bytes);
+      ++known;
+    } else if (p.loading) {
+      ++waiting;
+    } else if (p.loaded_bytes > 0) {
+      progress.bytes_done += p.loaded_bytes;
+      progress.bytes_to_do += p.loaded_bytes;
+      ++known;
     }
     if (p.move->stage == Stage::kWriteBoth) step.done = !contains(p.others, options_.self) || covers_old_owners(p);
     progress.steps.push_back(step);
   }
+  // Arcs are about equally large.
+  if (known > 0) progress.bytes_to_do += waiting * (progress.bytes_to_do / known);
   for (uint16_t k = 0; k < config_->assignments.size(); ++k) {
     for (const auto& [arc, move] : config_->assignments[k].moves) {
       bool mine = move.stage == Stage::kDrain && arc % config_->stripes == options_.stripe;

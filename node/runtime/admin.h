@@ -18,7 +18,8 @@ using AdminDone = std::function<void(const Status&, std::string document)>;
 struct MemberView {
   bool connected = false;
   std::string gossip;  // its state by gossip, "" when gossip knows nothing of it
-  bool alive = false;  // by either
+  bool alive = false;        // by either
+  bool unreachable = false;  // it was alive when its region could still be reached
 };
 
 class AdminHost {

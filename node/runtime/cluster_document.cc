@@ -12,6 +12,7 @@ using Json = nlohmann::ordered_json;
 std::string state_of(const NodeInfo& info, const MemberView& view) {
   if (view.gossip == "left") return "left";
   if (view.gossip == "suspect") return "suspect";
+  if (view.unreachable) return "unreachable";
   if (!view.alive) return "down";
   return info.state == NodeInfo::State::kLeaving ? "leaving" : "up";
 }

@@ -324,10 +324,13 @@ MemberView Control::view_of(NodeIndex n) const {
   if (swim_) {
     const gossip::State state = swim_->state(member_id(*membership_.config(), n));
     if (state != gossip::State::kUnknown) view.gossip = gossip::state_name(state);
-    view.alive = state == gossip::State::kAlive || state == gossip::State::kSuspect;
+    // Of a region that cannot be reached only the last state is known.
+    view.alive = swim_->reachable(member_id(*membership_.config(), n));
+    view.unreachable = !view.alive && (state == gossip::State::kAlive || state == gossip::State::kSuspect);
     if (state == gossip::State::kDead || state == gossip::State::kLeft) return view;
   }
   view.alive = view.alive || view.connected;
+  view.unreachable = view.unreachable && !view.connected;
   return view;
 }
 
