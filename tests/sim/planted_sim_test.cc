@@ -48,9 +48,7 @@ TEST_P(PlantedRingBug, IsFoundByARandomRunThatChangesTheRing) {
   find(true, 100);
 }
 
-INSTANTIATE_TEST_SUITE_P(Ring, PlantedRingBug,
-                         testing::Values(Planted{Bug::kReadNewTooEarly, "ReadNewTooEarly"},
-                                         Planted{Bug::kLoadForgetsTail, "LoadForgetsTail"}),
+INSTANTIATE_TEST_SUITE_P(Ring, PlantedRingBug, testing::Values(Planted{Bug::kLoadForgetsTail, "LoadForgetsTail"}),
                          [](const auto& test) { return std::string(test.param.name); });
 
 // What needs one moment and no other (ring_histories.h).
@@ -77,6 +75,7 @@ INSTANTIATE_TEST_SUITE_P(
     Ring, PlantedRingHistory,
     testing::Values(PlantedHistory{Bug::kWriteCountsOldOwnersOnly, write_beside_a_cut_new_owner,
                                    "WriteCountsOldOwnersOnly"},
+                    PlantedHistory{Bug::kReadNewTooEarly, write_behind_the_snapshot, "ReadNewTooEarly"},
                     PlantedHistory{Bug::kNoFence, write_by_a_coordinator_of_the_past, "NoFence"},
                     PlantedHistory{Bug::kDropUncovered, heir_that_dies_before_the_handover, "DropUncovered"},
                     PlantedHistory{Bug::kMovedWithoutSync, power_loss_behind_a_move, "MovedWithoutSync"}),

@@ -142,6 +142,21 @@ Verdict write_beside_a_cut_new_owner() {
   return m.missing(m.heir, m.moving);
 }
 
+Verdict write_behind_the_snapshot() {
+  Mover m(1, 0);
+  m.write_everywhere();
+  m.leave();
+  auto loaded = [&] { return m.find_move(Stage::kLoad) && m.knows(m.heir, Stage::kLoad) && m.has_done(m.heir); };
+  if (!m.until(loaded)) return "no arc was loaded";
+  m.world.cut(m.heir, 0);
+  if (!m.add(0, m.moving)) return "the old owner refused a write";
+  m.world.run_for(Duration::seconds(5));
+  if (m.is_read(m.heir)) return m.missing(m.heir, m.moving);
+  m.world.mend(m.heir, 0);
+  if (!m.until([&] { return m.is_read(m.heir); })) return "the new owner is not read";
+  return m.missing(m.heir, m.moving);
+}
+
 Verdict write_by_a_coordinator_of_the_past() {
   constexpr NodeIndex kPast = 5;
   Mover m(3, kPast);

@@ -9,6 +9,8 @@ namespace cartwheel::sim {
 
 // A write is acknowledged while the link to the new owner is cut, which has done its part of the stage already.
 Verdict write_beside_a_cut_new_owner();
+// A write is acknowledged by the old owner alone, behind the snapshot and before the stage that asks for both.
+Verdict write_behind_the_snapshot();
 // A coordinator that does not know that its arc moves writes, and is gone for good before it learns that.
 Verdict write_by_a_coordinator_of_the_past();
 // A new owner is gone for good before an old one has handed over all that it has.

@@ -259,6 +259,7 @@ TEST_F(OneCopy, AnArcWithoutOtherReplicasGetsOneAfterAnUncleanStop) {
 
 TEST(MovingArc, AtTheMomentsThatMatter) {
   EXPECT_EQ(write_beside_a_cut_new_owner().value_or("nothing"), "nothing");
+  EXPECT_EQ(write_behind_the_snapshot().value_or("nothing"), "nothing");
   EXPECT_EQ(write_by_a_coordinator_of_the_past().value_or("nothing"), "nothing");
   EXPECT_EQ(heir_that_dies_before_the_handover().value_or("nothing"), "nothing");
   EXPECT_EQ(power_loss_behind_a_move().value_or("nothing"), "nothing");
