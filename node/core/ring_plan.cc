@@ -4,6 +4,8 @@
 #include <iterator>
 #include <set>
 
+#include "base/planted.h"
+
 namespace cartwheel::node {
 
 namespace {
@@ -71,8 +73,8 @@ Result<NodeIndex> member(const ClusterConfig& config, std::string_view name) {
   NodeIndex index = config.node(name);
   if (index != kNoNode) return index;
   bool was = std::any_of(config.nodes.begin(), config.nodes.end(), [&](const NodeInfo& n) { return n.name == name; });
-  return Status(Code::kNotFound, "node " + quoted(name) + (was ? " was removed" : " is not a member") + " of cluster " +
-                                     quoted(config.name));
+  return Status(Code::kNotFound, "node " + quoted(name) + (was ? " was removed from" : " is not a member of") +
+                                     " cluster " + quoted(config.name));
 }
 
 // --- planning
@@ -267,7 +269,9 @@ bool end_change(ClusterConfig& config, const NodeReports& reports) {
     }
     auto report = reports.find(change.node);
     bool empty = report != reports.end() && report->second.epoch >= config.epoch && report->second.leftovers == 0;
-    if (!empty) return false;
+    // Its vote counts until others have taken it over: without it there might be no majority to decide that.
+    bool voter = contains(config.voters, change.node) || contains(config.next_voters, change.node);
+    if (!empty || (voter && !planted(Bug::kMemberLeavesVoting))) return false;
     config.nodes[change.node].state = NodeInfo::State::kRemoved;
   }
   config.changes.erase(config.changes.begin());
@@ -278,6 +282,11 @@ bool begin_change(ClusterConfig& config) {
   if (config.changes.empty() || config.changes.front().planned || moving_arcs(config) > 0) return false;
   ClusterConfig planned = config;
   ++planned.epoch;  // with which the moves begin
+  if (const RingChange& first = planned.changes.front(); first.kind == RingChange::Kind::kLeave) {
+    // Another leave of the same node may have been taken back while this one waited.
+    NodeInfo& info = planned.nodes[first.node];
+    if (info.state == NodeInfo::State::kMember) info.state = NodeInfo::State::kLeaving;
+  }
   if (plan(planned, planned.changes.front()).ok()) {
     --planned.epoch;
     config = std::move(planned);
@@ -305,11 +314,13 @@ bool advance_voters(ClusterConfig& config) {
 
 Status check_can_leave(const ClusterConfig& config, NodeIndex index) {
   const std::string& region = config.nodes[index].region;
-  uint32_t others = 0;
+  uint32_t others = 0, anywhere = 0;
   for (NodeIndex n = 0; n < config.nodes.size(); ++n) {
     const NodeInfo& info = config.nodes[n];
+    anywhere += n != index && info.state == NodeInfo::State::kMember;
     others += n != index && info.region == region && info.state == NodeInfo::State::kMember;
   }
+  if (anywhere == 0) return Status::InvalidArgument("node " + quoted(config.nodes[index].name) + " is the last member");
   for (const Keyspace& keyspace : config.keyspaces) {
     auto replicas = keyspace.dropped ? keyspace.replicas.end() : keyspace.replicas.find(region);
     if (replicas != keyspace.replicas.end() && replicas->second > others) {
@@ -510,7 +521,7 @@ Status cancel(ClusterConfig& config) {
     if (change.kind == RingChange::Kind::kLeave) {
       next.nodes[change.node].state = NodeInfo::State::kMember;
       change = {.id = next.epoch, .kind = RingChange::Kind::kRebalance};
-    } else if (change.kind == RingChange::Kind::kJoin) {
+    } else if (change.kind == RingChange::Kind::kJoin && !next.nodes[change.node].removed()) {
       next.nodes[change.node].state = NodeInfo::State::kLeaving;
       std::erase_if(next.changes, [&](const RingChange& queued) {  // that it was to leave anyway
         return queued.kind == RingChange::Kind::kLeave && queued.node == change.node;

@@ -7,6 +7,7 @@ namespace cartwheel::node {
 namespace {
 
 constexpr uint8_t kReady = 1, kDraining = 2;
+constexpr uint8_t kSettled = 1, kVotes = 2, kAsks = 4;
 
 void put_report(Encoder& out, const MemberReport& report) {
   out.u8(static_cast<uint8_t>((report.ready ? kReady : 0) | (report.draining ? kDraining : 0)));
@@ -53,7 +54,8 @@ std::string ControlMessage::encode() const {
     case ControlType::kHave:
       out.varint(epoch);
       out.u64(identity);
-      out.u8(formed ? 1 : 0);
+      out.u64(formation);
+      out.u8(static_cast<uint8_t>((settled ? kSettled : 0) | (votes ? kVotes : 0) | (asks ? kAsks : 0)));
       break;
     case ControlType::kFetch:
     case ControlType::kAskReport:
@@ -81,9 +83,12 @@ Result<ControlMessage> ControlMessage::decode(std::string_view bytes) {
     case ControlType::kHave: {
       message.epoch = in.varint();
       message.identity = in.u64();
-      const uint8_t formed = in.u8();
-      if (formed > 1) in.fail();
-      message.formed = formed == 1;
+      message.formation = in.u64();
+      const uint8_t flags = in.u8();
+      if (flags > (kSettled | kVotes | kAsks)) in.fail();
+      message.settled = (flags & kSettled) != 0;
+      message.votes = (flags & kVotes) != 0;
+      message.asks = (flags & kAsks) != 0;
       break;
     }
     case ControlType::kFetch:

@@ -26,7 +26,7 @@ struct MemberReport {
 
 // Append only.
 enum class ControlType : uint8_t {
-  kHave = 1,       // `epoch`, `identity`, `formed`: said when a connection comes up, and now and then
+  kHave = 1,       // `epoch` to `asks`: said when a connection comes up, and now and then
   kFetch = 2,      // answer with your configuration
   kConfig = 3,     // `body`: encode_config()
   kAskReport = 4,  // answer with a report
@@ -36,7 +36,7 @@ enum class ControlType : uint8_t {
 };
 
 //   control = type:u8 payload
-//   have    = epoch:varint identity:u64 formed:u8
+//   have    = epoch:varint identity:u64 formation:u64 flags:u8 (1 settled, 2 votes, 4 asks)
 //   config, paxos, gossip = the bytes
 //   report  = flags:u8 (1 ready, 2 draining) epoch:varint leftovers:varint bytes-done:varint bytes-to-do:varint
 //             keys:varint disk:varint memory:varint uptime:varint
@@ -45,9 +45,12 @@ struct ControlMessage {
   explicit ControlMessage(ControlType t, std::string b = {}) : type(t), body(std::move(b)) {}
 
   ControlType type;
-  uint64_t epoch = 0;     // of the sender's configuration
-  uint64_t identity = 0;  // of the sender's data directory
-  bool formed = false;    // the sender's configuration has the identities of its voters
+  uint64_t epoch = 0;      // of the sender's configuration
+  uint64_t identity = 0;   // of the sender's data directory
+  uint64_t formation = 0;  // a hash of the sender's configuration, if it is of epoch 1 and formed
+  bool settled = false;    // all voters have had that formation
+  bool votes = false;      // the sender's vote is in order: it would count if the sender were a voter
+  bool asks = false;       // the sender wants the same in return
   MemberReport report;
   std::string body;
 

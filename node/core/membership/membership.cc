@@ -2,7 +2,8 @@
 
 #include <algorithm>
 
-#include "base/limits.h"
+#include "base/codec.h"
+#include "base/hash.h"
 #include "base/planted.h"
 #include "node/core/cluster_codec.h"
 
@@ -32,6 +33,25 @@ bool contains(const std::vector<NodeIndex>& nodes, NodeIndex node) {
   return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
 }
 
+// Whether the data directories of all voters are known.
+bool all_known(const ClusterConfig& config) {
+  return std::all_of(config.voters.begin(), config.voters.end(),
+                     [&](NodeIndex n) { return config.nodes[n].identity != 0; });
+}
+
+uint64_t formation_of(const ClusterConfig& config) {
+  return config.epoch == 1 && all_known(config) ? hash64(encode_config(config)) | 1 : 0;
+}
+
+// Of the ballots: another data directory in the same position counts its lives from the start as well.
+uint64_t proposer_life(const Membership::Options& options) {
+  std::string bytes;
+  Encoder out(bytes);
+  out.u64(planted(Bug::kMemberSameBallots) ? 0 : options.identity);
+  out.u64(options.life);
+  return hash64(bytes);
+}
+
 // An acceptor without a row has never voted, unless its position had another data directory before.
 paxos::Acceptor first_acceptor(const ClusterConfig& config, const Membership::Options& options, std::string_view row) {
   if (!row.empty()) {
@@ -48,26 +68,26 @@ paxos::Acceptor first_acceptor(const ClusterConfig& config, const Membership::Op
 Membership::Membership(Options options, ConfigPtr config, std::string_view acceptor_row)
     : options_(options),
       config_(std::move(config)),
+      formation_(formation_of(*config_)),
       acceptor_(first_acceptor(*config_, options_, acceptor_row)),
-      ballots_(options_.self, options_.life),
+      ballots_(options_.self, proposer_life(options_)),
       register_(kKey, register_options(), quorum_of(*config_), ballots_, options_.seed),
       rng_(options_.seed ^ 0x6d656d626572ull),
       peers_(config_->nodes.size()) {
   out_.persist = true;
   peers_[options_.self].identity = options_.identity;
   try_form({});
-  after_config({});
+  after_config(*config_, {});
+  try_settle();
 }
 
 bool Membership::is_formed(const ClusterConfig& config) {
-  return config.epoch > 1 || std::all_of(config.voters.begin(), config.voters.end(),
-                                         [&](NodeIndex n) { return config.nodes[n].identity != 0; });
+  return config.epoch > 1 || all_known(config);
 }
 
 // --- configurations --------------------------------------------------------------------------------------------------
 
-// Once all voters have told their data directories they write them into their configuration, each by itself and all
-// with the same result.
+// Once all voters have told their data directories they are written into the configuration.
 void Membership::try_form(Instant now) {
   if (formed()) return;
   ClusterConfig formed = *config_;
@@ -76,13 +96,26 @@ void Membership::try_form(Instant now) {
     formed.nodes[n].identity = peers_[n].identity;
     formed.nodes[n].lives = 1;
   }
-  config_ = std::make_shared<const ClusterConfig>(std::move(formed));
-  out_.config = config_;
+  work_by(std::move(formed), now);
+}
+
+// Whether a formation, of epoch 1 like the own configuration, is to be taken instead of that: as a peer told it.
+bool Membership::prefers(NodeIndex from, uint64_t formation) const {
+  if (formation == 0 || formation == formation_ || config_->epoch > 1 || settled()) return false;
+  return formation > formation_ || (peers_[from].settled && peers_[from].formation == formation);
+}
+
+void Membership::try_settle() {
+  if (!formed() || settled() || acceptor_.is_lost()) return;
+  auto has_it = [&](const Peer& peer) { return peer.formation == formation_; };
+  const bool all = std::all_of(config_->voters.begin(), config_->voters.end(),
+                               [&](NodeIndex n) { return n == options_.self || has_it(peers_[n]); });
+  const bool some = std::any_of(peers_.begin(), peers_.end(), [&](const Peer& p) { return p.settled && has_it(p); });
+  if (!all && !some && !planted(Bug::kMemberSettlesAlone)) return;
+  acceptor_ = paxos::Acceptor::fresh(config_->epoch);
+  durable_version_ = 0;
   out_.persist = true;
-  after_config(now);
-  for (NodeIndex n = 0; n < peers_.size(); ++n) {
-    if (peers_[n].up) send(n, have());
-  }
+  tell_all(/*asks=*/false);
 }
 
 // Whether `config` can be a later one of the cluster that this node is in.
@@ -105,36 +138,56 @@ Status Membership::belongs(const ClusterConfig& config) const {
   return Status::Ok();
 }
 
-void Membership::adopt(ClusterConfig config, bool spread, Instant now) {
-  const bool forms = config.epoch == config_->epoch && !formed() && is_formed(config);
-  if (config.epoch <= config_->epoch && !forms) return;
+// Takes `config` if it is newer; `from` is who sent it, nobody if it was decided here.
+void Membership::adopt(ClusterConfig config, std::optional<NodeIndex> from, Instant now) {
+  const bool forms = config.epoch == config_->epoch && from && prefers(*from, formation_of(config));
+  if (config.epoch <= config_->epoch && !forms && !planted(Bug::kMemberAdoptsOlder)) return;
   if (const Status status = belongs(config); !status.ok()) {
     ++rejected_;
     // Of the two, the one that a majority has decided about is the cluster's.
     if (is_formed(config) && !formed()) out_.expelled = status.message();
     return;
   }
-  config_ = std::make_shared<const ClusterConfig>(std::move(config));
+  work_by(std::move(config), now);
+  if (from) return;
+  for (NodeIndex n = 0; n < peers_.size(); ++n) {
+    if (peers_[n].up) send_config(n);
+  }
+}
+
+void Membership::work_by(ClusterConfig config, Instant now) {
+  const ConfigPtr before = std::exchange(config_, std::make_shared<const ClusterConfig>(std::move(config)));
+  formation_ = formation_of(*config_);
   peers_.resize(config_->nodes.size());
+  for (NodeIndex n = 0; n < before->nodes.size(); ++n) {
+    const NodeInfo &was = before->nodes[n], &is = config_->nodes[n];
+    // What was heard of an earlier data directory says nothing about the one that there is now.
+    if (n != options_.self && was.lives > 0 && was.lives != is.lives && peers_[n].identity != is.identity &&
+        !planted(Bug::kMemberStaleIdentity)) {
+      peers_[n].identity = 0;
+    }
+    peers_[n].formation = 0;
+  }
   out_.config = config_;
   out_.persist = true;
   const NodeInfo& me = config_->nodes[options_.self];
   if (me.removed()) out_.expelled = "node '" + me.name + "' was removed from cluster '" + config_->name + "'";
   std::erase_if(reports_, [&](const auto& entry) { return config_->nodes[entry.first].removed(); });
   register_.set_quorum(quorum_of(*config_), now);
-  after_config(now);
-  if (spread) {
-    for (NodeIndex n = 0; n < peers_.size(); ++n) {
-      if (peers_[n].up) send_config(n);
-    }
-  }
+  after_config(*before, now);
+  if (config_->epoch > 1) return;
+  tell_all(/*asks=*/true);
+  try_settle();
 }
 
 // What a new configuration says about this node's vote.
-void Membership::after_config(Instant now) {
-  const NodeInfo& me = config_->nodes[options_.self];
-  if (me.identity != 0 && me.identity != options_.identity && !acceptor_.is_lost()) {
-    acceptor_ = paxos::Acceptor::lost();  // another data directory may have voted in this position
+void Membership::after_config(const ClusterConfig& before, Instant now) {
+  const NodeInfo &was = before.nodes[options_.self], &me = config_->nodes[options_.self];
+  // Another data directory may have voted in this position: the one that is named now, or one between.
+  const bool another = me.identity != 0 && me.identity != options_.identity;
+  const bool between = me.lives > 1 && me.lives != was.lives;
+  if ((another || between) && !acceptor_.is_lost() && !planted(Bug::kMemberWipedVotes)) {
+    acceptor_ = paxos::Acceptor::lost();
     durable_version_ = 0;
     out_.persist = true;
   }
@@ -160,23 +213,32 @@ void Membership::on_newer_config(NodeIndex from, uint64_t epoch, Instant now) {
   pump(now);
 }
 
-void Membership::on_config(std::string_view bytes, Instant now) {
+void Membership::on_config(NodeIndex from, std::string_view bytes, Instant now) {
   auto config = decode_config(bytes);
   if (!config.ok() || !check(*config, /*from_file=*/false).status.ok()) {
     ++rejected_;
     return;
   }
-  adopt(std::move(*config), /*spread=*/false, now);
+  adopt(std::move(*config), from, now);
 }
 
 // --- peers -----------------------------------------------------------------------------------------------------------
 
-ControlMessage Membership::have() const {
+ControlMessage Membership::have(bool asks) const {
   ControlMessage message(ControlType::kHave);
   message.epoch = config_->epoch;
   message.identity = options_.identity;
-  message.formed = formed();
+  message.formation = formation_;
+  message.settled = settled();
+  message.votes = votes();
+  message.asks = asks;
   return message;
+}
+
+void Membership::tell_all(bool asks) {
+  for (NodeIndex n = 0; n < peers_.size(); ++n) {
+    if (peers_[n].up) send(n, have(asks));
+  }
 }
 
 void Membership::send(NodeIndex to, const ControlMessage& message) {
@@ -195,7 +257,7 @@ void Membership::send_report(NodeIndex to, const MemberReport& report) {
 
 void Membership::on_peer(NodeIndex peer, bool up, Instant now) {
   if (peer >= peers_.size() || peer == options_.self) return;
-  peers_[peer].up = up;
+  peers_[peer] = Peer{up, peers_[peer].alive};
   if (up) send(peer, have());
   if (!up) reports_.erase(peer);
   pump(now);
@@ -208,8 +270,14 @@ void Membership::on_liveness(NodeIndex peer, bool alive, Instant now) {
 
 void Membership::on_message(NodeIndex from, std::string_view bytes, Instant now) {
   auto message = ControlMessage::decode(bytes);
-  if (!message.ok() || from >= peers_.size() || from == options_.self || config_->nodes[from].removed()) {
+  if (!message.ok() || from >= peers_.size() || from == options_.self) {
     ++rejected_;
+    return;
+  }
+  if (config_->nodes[from].removed()) {
+    // Nothing that it says counts, but it may not know yet.
+    ++rejected_;
+    if (message->type == ControlType::kHave) send_config(from);
     return;
   }
   switch (message->type) {
@@ -220,7 +288,7 @@ void Membership::on_message(NodeIndex from, std::string_view bytes, Instant now)
       send_config(from);
       break;
     case ControlType::kConfig:
-      on_config(message->body, now);
+      on_config(from, message->body, now);
       break;
     case ControlType::kAskReport:
       // One that is fresh enough for anybody is not made again.
@@ -245,13 +313,21 @@ void Membership::on_message(NodeIndex from, std::string_view bytes, Instant now)
 }
 
 void Membership::on_have(NodeIndex from, const ControlMessage& m, Instant now) {
-  peers_[from].identity = m.identity;
-  try_form(now);
-  if (m.epoch > config_->epoch || (m.epoch == config_->epoch && m.formed && !formed())) {
+  Peer& peer = peers_[from];
+  peer.identity = m.identity;
+  peer.formation = m.formation;
+  peer.settled = m.settled;
+  peer.votes = m.votes;
+  if (m.asks) send(from, have());
+  const uint64_t epoch = config_->epoch;
+  if (m.epoch > epoch || (m.epoch == epoch && prefers(from, m.formation))) {
     send(from, ControlMessage(ControlType::kFetch));
-  } else if (m.epoch < config_->epoch || (formed() && !m.formed)) {
+  } else if (m.epoch < epoch || (epoch == 1 && formation_ != m.formation && !m.settled && formed())) {
     send_config(from);
+  } else {
+    try_form(now);
   }
+  try_settle();
 }
 
 void Membership::on_own_report(MemberReport report, Instant now) {
@@ -276,6 +352,7 @@ void Membership::tick(Instant now) {
   for (Change& change : std::exchange(again_, {})) propose(std::move(change), now);
   if (now >= next_have_) {
     next_have_ = now + kBetweenHaves;
+    if (!settled()) tell_all(/*asks=*/true);
     std::vector<NodeIndex> up;
     for (NodeIndex n = 0; n < peers_.size(); ++n) {
       if (peers_[n].up) up.push_back(n);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/limits.h"
+#include "base/planted.h"
 #include "node/core/cluster_codec.h"
 #include "node/core/membership/membership.h"
 
@@ -17,12 +18,16 @@ Result<ClusterConfig> value_of(const paxos::Value& value, const ClusterConfig& m
   return Status(Code::kUnavailable, "the configuration register has lost its value: too many voters lost their disks");
 }
 
+Status unknown() {
+  return {Code::kUnknownOutcome, "no majority of the voters answered in time: the change may be made, now or later"};
+}
+
 }  // namespace
 
 // --- votes -----------------------------------------------------------------------------------------------------------
 
 bool Membership::may_vote() const {
-  return formed() && config_->nodes[options_.self].identity == options_.identity;
+  return formed() && settled() && config_->nodes[options_.self].identity == options_.identity;
 }
 
 void Membership::on_paxos(NodeIndex from, std::string_view bytes, Instant now) {
@@ -48,11 +53,13 @@ void Membership::on_paxos(NodeIndex from, std::string_view bytes, Instant now) {
     return;
   }
   // A generation whose configuration is not here must not be answered: the proposer asks again.
-  if (request->generation > config_->epoch) return send(from, ControlMessage(ControlType::kFetch));
+  if (request->generation > config_->epoch && !planted(Bug::kMemberAnswersUnknown)) {
+    return send(from, ControlMessage(ControlType::kFetch));
+  }
   if (!may_vote()) return;
   const bool old = request->generation < config_->epoch;
   paxos::Acceptor::Answer answer = acceptor_.on_request(std::move(*request));
-  if (answer.after_version > durable_version_) out_.persist = true;
+  if (answer.after_version > durable_version_ && !planted(Bug::kMemberVotesUnsynced)) out_.persist = true;
   send(from, ControlMessage(ControlType::kPaxos, answer.reply.encode()));
   if (old) send_config(from);
 }
@@ -60,46 +67,48 @@ void Membership::on_paxos(NodeIndex from, std::string_view bytes, Instant now) {
 // --- changes ---------------------------------------------------------------------------------------------------------
 
 void Membership::change(Edit edit, bool repeatable, Duration timeout, Done done, Instant now) {
-  propose({std::move(edit), repeatable, now + timeout, std::move(done), {}}, now);
+  propose({std::move(edit), repeatable, now + timeout, std::move(done), std::make_shared<Change::Attempts>()}, now);
   pump(now);
 }
 
-paxos::Decision Membership::decide(const Edit& edit, bool* behind, const paxos::Seen& seen) const {
+paxos::Decision Membership::decide(const Edit& edit, Change::Attempts& attempts, const paxos::Seen& seen) const {
   auto found = value_of(seen.value, *config_);
   if (!found.ok()) return paxos::Decision::refuse(found.status());
   ClusterConfig next = std::move(*found);
   // What comes after it is decided by the voters that it names, not by those of an older one.
-  if (next.epoch != seen.generation) {
-    *behind = true;
+  attempts.behind = next.epoch != seen.generation && !planted(Bug::kMemberDecidesFromAfar);
+  if (attempts.behind) {
     return paxos::Decision::refuse(Status::Unavailable("the configuration has changed meanwhile"));
   }
-  *behind = false;
   const uint64_t epoch = next.epoch;
   if (const Status status = edit(next); !status.ok()) return paxos::Decision::refuse(status);
   if (next.epoch == epoch) return paxos::Decision::keep();
   CHECK(next.epoch == epoch + 1);
   std::string bytes = encode_config(next);
   if (bytes.size() > limits::kPaxosValueBytes) {
-    return paxos::Decision::refuse(
-        {Code::kTooLarge, "the configuration would have " + std::to_string(bytes.size()) + " bytes, the limit is " +
-                              std::to_string(limits::kPaxosValueBytes)});
+    return paxos::Decision::refuse({Code::kTooLarge, "the configuration would have " + std::to_string(bytes.size()) +
+                                                         " bytes, the limit is " +
+                                                         std::to_string(limits::kPaxosValueBytes)});
   }
+  attempts.proposed = true;
   return paxos::Decision::set(std::move(bytes));
 }
 
 void Membership::propose(Change change, Instant now) {
   if (now >= change.deadline || !formed()) {
-    const Status status = Status::Unavailable(
-        formed() ? "no majority of the voters answered in time"
-                 : "the cluster has not formed yet: not all of its voters have been heard of since it began");
+    const Status status =
+        formed() ? not_decided(change)
+                 : Status::Unavailable(
+                       "the cluster has not formed yet: not all of its voters have been heard of since it began");
     out_.answers.push_back([done = std::move(change.done), status] { done(status, nullptr); });
     return;
   }
-  change.behind = std::make_shared<bool>(false);
   paxos::Proposal proposal;
-  proposal.change = [this, edit = change.edit, behind = change.behind](const paxos::Seen& seen) {
-    return decide(edit, behind.get(), seen);
-  };
+  if (change.edit) {
+    proposal.change = [this, edit = change.edit, attempts = change.attempts](const paxos::Seen& seen) {
+      return decide(edit, *attempts, seen);
+    };
+  }
   proposal.repeatable = change.repeatable;
   proposal.deadline = change.deadline;
   auto ticket = register_.propose(std::move(proposal), now);
@@ -110,22 +119,27 @@ void Membership::propose(Change change, Instant now) {
   changes_.emplace(*ticket, std::move(change));
 }
 
+// What is said of a change that time ran out for between two attempts. One that recognizes its own effect may be in a
+// configuration that an attempt saw and did not look at, for it was behind.
+Status Membership::not_decided(const Change& change) {
+  if (change.repeatable && change.attempts->proposed) return unknown();
+  return Status::Unavailable("no majority of the voters answered in time");
+}
+
 void Membership::finish(Change change, const paxos::Outcome& outcome, Instant now) {
   using Kind = paxos::Outcome::Kind;
   // Refused or not, the value is the register's.
   if ((outcome.kind == Kind::kChosen || outcome.kind == Kind::kRefused) && outcome.value) {
     auto config = decode_config(*outcome.value);
-    if (config.ok()) adopt(std::move(*config), /*spread=*/true, now);
+    if (config.ok()) adopt(std::move(*config), {}, now);
   }
-  if (outcome.kind == Kind::kRefused && *change.behind) {
+  if (outcome.kind == Kind::kRefused && change.attempts->behind) {
     again_.push_back(std::move(change));
     return;
   }
   Status status = outcome.status;
-  if (outcome.kind == Kind::kNotApplied) status = Status::Unavailable("no majority of the voters answered in time");
-  if (outcome.kind == Kind::kUnknown) {
-    status = {Code::kUnknownOutcome, "no majority of the voters answered in time: the change may be made, now or later"};
-  }
+  if (outcome.kind == Kind::kNotApplied) status = not_decided(change);
+  if (outcome.kind == Kind::kUnknown) status = unknown();
   out_.answers.push_back([done = std::move(change.done), status, config = config_] { done(status, config); });
 }
 
@@ -139,14 +153,14 @@ void Membership::pump(Instant now) {
         acceptor_.install(catch_up_->generation(), catch_up_->accepted(), catch_up_->value());
         out_.persist = true;
         catch_up_.reset();
+        tell_all(/*asks=*/false);
       }
     }
     paxos::Register::Output output = register_.take_output();
     std::move(output.sends.begin(), output.sends.end(), std::back_inserter(sends));
     if (sends.empty() && output.done.empty()) break;
     for (const paxos::Send& each : sends) {
-      const std::string bytes =
-          ControlMessage(ControlType::kPaxos, each.request.encode()).encode();
+      const std::string bytes = ControlMessage(ControlType::kPaxos, each.request.encode()).encode();
       for (NodeIndex to : each.to) {
         if (to != options_.self) {
           out_.messages.push_back({to, bytes});
