@@ -18,18 +18,6 @@ bool contains(const std::vector<NodeIndex>& nodes, NodeIndex node) {
   return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
 }
 
-bool owns_anything(const ClusterConfig& config, NodeIndex node) {
-  for (size_t k = 0; k < config.keyspaces.size(); ++k) {
-    if (config.keyspaces[k].dropped) continue;
-    const Assignment& assignment = config.assignments[k];
-    for (uint32_t arc = 0; arc < config.partitions; ++arc) {
-      const Move* move = assignment.move(arc);
-      if (contains(assignment.owners[arc], node) || (move != nullptr && contains(move->others, node))) return true;
-    }
-  }
-  return false;
-}
-
 }  // namespace
 
 RunResult run_seed(uint64_t seed) {
