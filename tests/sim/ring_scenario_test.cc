@@ -10,6 +10,7 @@
 #include "tests/sim/ring_histories.h"
 #include "tests/sim/run_seed.h"
 #include "tests/sim/sim_world.h"
+#include "tests/sim/workload.h"
 
 namespace cartwheel::sim {
 namespace {
@@ -263,6 +264,62 @@ TEST(MovingArc, AtTheMomentsThatMatter) {
   EXPECT_EQ(write_by_a_coordinator_of_the_past().value_or("nothing"), "nothing");
   EXPECT_EQ(heir_that_dies_before_the_handover().value_or("nothing"), "nothing");
   EXPECT_EQ(power_loss_behind_a_move().value_or("nothing"), "nothing");
+}
+
+// The recipe of basho/riak_kv#1754: five nodes, forty clients on few keys and many, quorums everywhere; two nodes join
+// at once, then two leave at once.
+TEST(JoinTwoLeaveTwo, LosesNothingThatWasAcknowledged) {
+#ifdef __SANITIZE_ADDRESS__
+  constexpr uint64_t kSeeds = 5;  // ten times as slow
+#else
+  constexpr uint64_t kSeeds = 50;
+#endif
+  uint64_t acknowledged = 0;
+  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    WorldOptions options;
+    options.seed = seed;
+    options.skew_ms = 50;
+    SimWorld world(make_config({{"eu", 5}}, 16, 1, {{{3}, "quorum"}}), options);
+    world.start_all();
+    world.run_for(Duration::seconds(1));
+    WorkloadOptions load;
+    load.clients = 40;
+    load.think_us = 50'000;
+    load.timeout_min_ms = 2'000;
+    Workload workload(world, load, seed);
+    workload.start();
+    world.run_for(Duration::seconds(1));
+    for (const char* name : {"eu-6", "eu-7"}) {
+      node::NodeInfo info;
+      info.name = name;
+      info.region = "eu";
+      info.identity = static_cast<uint64_t>(name[3]);
+      info.rpc = {"127.0.0.1", static_cast<uint16_t>(9000 + name[3])};
+      ASSERT_TRUE(world.join(info).ok());
+    }
+    auto rests = [&] { return !world.ring_unrest(); };
+    ASSERT_TRUE(world.run_until(rests, Duration::seconds(60))) << world.ring_unrest().value_or("");
+    for (node::NodeIndex n = 0; n < 2; ++n) {
+      std::string name = world.config().nodes[n].name;
+      ASSERT_TRUE(world.change_ring([&](node::ClusterConfig& c) { return node::leave(c, name, false); }).ok());
+    }
+    ASSERT_TRUE(world.run_until(rests, Duration::seconds(60))) << world.ring_unrest().value_or("");
+    EXPECT_TRUE(world.config().nodes[0].removed() && world.config().nodes[1].removed());
+    world.run_for(Duration::seconds(1));
+    workload.stop();
+    world.run_for(Duration::seconds(5));
+    ASSERT_TRUE(world.run_until([&] { return world.converged(); }, Duration::seconds(60)));
+    EXPECT_EQ(world.history().violation().value_or("nothing"), "nothing");
+    for (auto check : {check_oracle, check_acknowledged, check_removed, check_sessions}) {
+      EXPECT_EQ(check(world).value_or("nothing"), "nothing");
+    }
+    EXPECT_EQ(check_kept(world).value_or("nothing"), "nothing");
+    EXPECT_EQ(check_levels(world).value_or("nothing"), "nothing");
+    for (const OpRecord& op : world.history().ops()) acknowledged += op.outcome == Outcome::kOk ? 1 : 0;
+  }
+  EXPECT_GT(acknowledged, kSeeds * 1000u);
+  printf("%llu operations acknowledged\n", static_cast<unsigned long long>(acknowledged));
 }
 
 // Seeds that failed once. What each found is in the history of node/core and tests/sim.
