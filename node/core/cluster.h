@@ -74,7 +74,7 @@ std::string_view to_string(Stage stage);
 // new ones from kReadNew on.
 struct Move {
   Stage stage = Stage::kLoad;
-  uint64_t since = 0;             // the epoch of the configuration with which the stage began
+  uint64_t since = 0;  // the epoch of the configuration with which the stage began
   // Up to kWriteBoth the new owners, in kReadNew the old ones, in kDrain whoever has it and is no owner.
   std::vector<NodeIndex> others;
   friend bool operator==(const Move&, const Move&) = default;

@@ -4,9 +4,9 @@
 //   config     = format:u8=1 name:bytes epoch:varint partitions:varint stripes:varint
 //                count:varint { node } count:varint { region:bytes } count:varint { keyspace assignment }
 //                voters:indexes next-voters:indexes count:varint { change }
-//   node       = name:bytes region:bytes zone:bytes capacity:varint (thousandths) rpc resp http identity:u64 lives:varint state:u8
-//   rpc …      = host:bytes port:u16
-//   keyspace   = name:bytes select:varint kind:bytes replicas read:bytes write:bytes default-ttl:varint durability:u8
+//   node       = name:bytes region:bytes zone:bytes capacity:varint (thousandths) rpc resp http identity:u64
+//   lives:varint state:u8 rpc …      = host:bytes port:u16 keyspace   = name:bytes select:varint kind:bytes replicas
+//   read:bytes write:bytes default-ttl:varint durability:u8
 //                dropped:u8
 //   replicas   = count:varint { region:bytes copies:varint }
 //   assignment = { owners:indexes, one per arc } count:varint { arc:varint stage:u8 since:varint others:indexes }

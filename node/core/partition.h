@@ -27,8 +27,8 @@ struct Partition {
   std::optional<Move> move;
   uint64_t read_fence = 0, write_fence = 0;  // votes and acks are for messages of these epochs and later ones
   bool serves = true;                        // this node is one of the owners
-  bool leftover = false;  // this node is nobody any more; it keeps what it has until the owners have it
-  bool loading = false;   // this node waits for its first snapshot and has nothing
+  bool leftover = false;      // this node is nobody any more; it keeps what it has until the owners have it
+  bool loading = false;       // this node waits for its first snapshot and has nothing
   uint64_t loaded_bytes = 0;  // of the snapshot with which the present move began here, once it has come
 
   crdt::Causal causal;
@@ -50,8 +50,8 @@ struct Partition {
   // What the other replicas have said to have.
   struct Peer {
     crdt::Clock clock;
-    bool heard = false;  // in this life
-    bool counts = true;  // false: a future owner without a snapshot, for whom nothing needs to be kept yet
+    bool heard = false;   // in this life
+    bool counts = true;   // false: a future owner without a snapshot, for whom nothing needs to be kept yet
     bool drains = false;  // owns it no more: it gives what it has, and gets nothing
   };
   std::map<NodeIndex, Peer> peers;

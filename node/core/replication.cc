@@ -128,7 +128,8 @@ void Stripe::Impl::on_announce(NodeIndex from, AnnounceMessage m) {
   if (m.since > peer.version) return send(from, AnnounceAckMessage{m.instance, peer.version}.encode());
   if (m.since == 0 && peer.version == 0) {
     for (auto& [id, p] : partitions_) {
-      if (auto it = p.peers.find(from); it != p.peers.end()) it->second = {{}, it->second.counts, it->second.counts, it->second.drains};
+      if (auto it = p.peers.find(from); it != p.peers.end())
+        it->second = {{}, it->second.counts, it->second.counts, it->second.drains};
     }
   }
   if (m.version >= peer.version) {

@@ -521,9 +521,8 @@ bool Stripe::ready() const {
     if (config.keyspaces[k].dropped) continue;
     for (uint32_t arc = impl_->options_.stripe; arc < config.partitions; arc += config.stripes) {
       const auto& owners = config.assignments[k].owners[arc];
-      bool reached = std::any_of(owners.begin(), owners.end(), [&](NodeIndex n) {
-        return n == impl_->options_.self || impl_->peers_[n].reachable;
-      });
+      bool reached = std::any_of(owners.begin(), owners.end(),
+                                 [&](NodeIndex n) { return n == impl_->options_.self || impl_->peers_[n].reachable; });
       if (!reached) return false;
     }
   }

@@ -173,8 +173,8 @@ class Stripe {
   std::vector<PeerLag> lag(Now now) const;
   RingProgress ring_progress() const;
   const ClusterConfig& config() const;
-  // Whether enough replicas are reachable for the write level of every keyspace, and an owner of each arc that this node
-  // does not own.
+  // Whether enough replicas are reachable for the write level of every keyspace, and an owner of each arc that this
+  // node does not own.
   bool ready() const;
   void set_observer(StripeObserver* observer);
   // The canonical causal state of a partition held here: clock, and per key the digest of its visible leaves, expired

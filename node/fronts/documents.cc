@@ -77,7 +77,7 @@ Json topology_document(const ClusterConfig& config) {
                      {"rpc", node.rpc.to_string()},
                      {"resp", node.resp.to_string()},
                      {"http", node.http.to_string()},
-                     {"state", node.removed()                                 ? "removed"
+                     {"state", node.removed()                            ? "removed"
                                : node.state == NodeInfo::State::kLeaving ? "leaving"
                                                                          : "member"}});
   }

@@ -55,7 +55,8 @@ Result<NodeInfo> node_of(const Json& request) {
   info.capacity = static_cast<double>(number(*it, "capacity_thousandths")) / 1000;
   info.identity = number(*it, "identity");
   if (info.identity == 0) return Status::InvalidArgument("a join without an identity");
-  for (auto [field, name] : {std::pair(&info.rpc, "rpc"), std::pair(&info.resp, "resp"), std::pair(&info.http, "http")}) {
+  for (auto [field, name] :
+       {std::pair(&info.rpc, "rpc"), std::pair(&info.resp, "resp"), std::pair(&info.http, "http")}) {
     auto address = address_of(*it, name);
     if (!address.ok()) return address.status();
     *field = *address;
@@ -164,8 +165,8 @@ void answer_join(AdminHost& host, const Json& parsed, AdminDone done) {
       [identity = wanted->identity, done = std::move(done)](const Status& status, const Membership::ConfigPtr& now) {
         if (!status.ok()) return done(status, {});
         const std::string bytes = encode_config(*now);
-        done(status, packed({{"index", known(*now, identity)},
-                             {"config", Json::binary({bytes.begin(), bytes.end()})}}));
+        done(status,
+             packed({{"index", known(*now, identity)}, {"config", Json::binary({bytes.begin(), bytes.end()})}}));
       },
       host.now());
 }
@@ -186,20 +187,25 @@ void Admin::on_request(std::string_view request, AdminDone done) {
     const bool dead = flag(parsed, "dead");
     const NodeIndex index = host_.membership().config()->node(node);
     if (dead && index != kNoNode && host_.view_of(index).alive) {
-      return done(Status::InvalidArgument("node '" + node + "' is alive: it can leave by 'cartwheel decommission'"), {});
+      return done(Status::InvalidArgument("node '" + node + "' is alive: it can leave by 'cartwheel decommission'"),
+                  {});
     }
-    change(host_, [node, dead](ClusterConfig& config) { return leave(config, node, dead); }, false, std::move(done));
+    change(
+        host_, [node, dead](ClusterConfig& config) { return leave(config, node, dead); }, false, std::move(done));
   } else if (op == "rebalance") {
     change(host_, rebalance, false, std::move(done));
   } else if (op == "cancel") {
     change(host_, cancel, false, std::move(done));
   } else if (op == "keyspace-create") {
-    change(host_, [parsed](ClusterConfig& config) { return create_from(parsed, config); }, false, std::move(done));
+    change(
+        host_, [parsed](ClusterConfig& config) { return create_from(parsed, config); }, false, std::move(done));
   } else if (op == "keyspace-alter") {
-    change(host_, [parsed](ClusterConfig& config) { return alter_by(parsed, config); }, false, std::move(done));
+    change(
+        host_, [parsed](ClusterConfig& config) { return alter_by(parsed, config); }, false, std::move(done));
   } else if (op == "keyspace-drop") {
-    change(host_, [name = text(parsed, "name")](ClusterConfig& config) { return drop_keyspace(config, name); }, false,
-           std::move(done));
+    change(
+        host_, [name = text(parsed, "name")](ClusterConfig& config) { return drop_keyspace(config, name); }, false,
+        std::move(done));
   } else {
     done(Status(Code::kUnsupported, "this version has no admin request '" + op + "'"), {});
   }

@@ -1,5 +1,6 @@
-// Admin: the answers to what operators and joining nodes ask of a node: changes of the configuration, and what the cluster
-// looks like. Without threads or I/O; whoever has the Membership drives it. docs/rpc.md, "admin", has the requests.
+// Admin: the answers to what operators and joining nodes ask of a node: changes of the configuration, and what the
+// cluster looks like. Without threads or I/O; whoever has the Membership drives it. docs/rpc.md, "admin", has the
+// requests.
 #pragma once
 
 #include <functional>
@@ -17,7 +18,7 @@ using AdminDone = std::function<void(const Status&, std::string document)>;
 // What this node sees of another one, or of itself.
 struct MemberView {
   bool connected = false;
-  std::string gossip;  // its state by gossip, "" when gossip knows nothing of it
+  std::string gossip;        // its state by gossip, "" when gossip knows nothing of it
   bool alive = false;        // by either
   bool unreachable = false;  // it was alive when its region could still be reached
 };

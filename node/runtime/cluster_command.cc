@@ -144,9 +144,8 @@ Json shares_of(const Json& document, const Json& keyspace) {
       all += share["arcs"].get<int64_t>();
     }
     const double mean = nodes.empty() ? 0 : static_cast<double>(all) / static_cast<double>(nodes.size());
-    result.push_back({{"region", region},
-                      {"nodes", nodes},
-                      {"max_over_mean", mean == 0 ? 0.0 : static_cast<double>(most) / mean}});
+    result.push_back(
+        {{"region", region}, {"nodes", nodes}, {"max_over_mean", mean == 0 ? 0.0 : static_cast<double>(most) / mean}});
   }
   return result;
 }
@@ -229,7 +228,8 @@ int wait_ready(const ClusterCommand& command) {
     auto document = describe(command);
     last = document.status();
     if (document.ok() && member(*document, "ready") == true) {
-      if (command.json) std::printf("{\"ready\": true, \"epoch\": %lld}\n", static_cast<long long>(number(*document, "epoch")));
+      if (command.json)
+        std::printf("{\"ready\": true, \"epoch\": %lld}\n", static_cast<long long>(number(*document, "epoch")));
       return kExitOk;
     }
     if (!last.ok() && last.code() == Code::kInvalidArgument) return complain(last.message(), kExitUsage);
@@ -263,7 +263,8 @@ class Progress {
                        bytes_text(number(moving, "bytes_done")) + " loaded";
     const auto passed = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - begin_).count();
     if (part > 0.02 && left > 0) {
-      text += ", about " + std::to_string(static_cast<int64_t>(static_cast<double>(passed) * (1 - part) / part)) + " s left";
+      text += ", about " + std::to_string(static_cast<int64_t>(static_cast<double>(passed) * (1 - part) / part)) +
+              " s left";
     }
     line(text);
   }
@@ -337,7 +338,8 @@ Result<Json> keyspace_request(const ClusterCommand& command) {
     rest.remove_prefix(std::min(rest.size(), part.size() + 1));
     const size_t equals = part.find('=');
     const std::string copies(equals == std::string_view::npos ? "" : part.substr(equals + 1));
-    const bool digits = !copies.empty() && copies.size() < 5 && copies.find_first_not_of("0123456789") == std::string::npos;
+    const bool digits =
+        !copies.empty() && copies.size() < 5 && copies.find_first_not_of("0123456789") == std::string::npos;
     if (!digits || equals == 0) {
       return Status::InvalidArgument("--replicas '" + command.replicas + "' is not like eu=3,us=3");
     }

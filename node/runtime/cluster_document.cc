@@ -115,19 +115,19 @@ std::string cluster_document(AdminHost& host) {
     if (change.planned) planned = change.arcs;
   }
   Json document = {{"cluster", config.name},
-                 {"epoch", config.epoch},
-                 {"partitions", config.partitions},
-                 {"stripes", config.stripes},
-                 {"asked", config.nodes[host.self()].name},
-                 {"ready", ready},
-                 {"members", members},
-                 {"moving",
-                  {{"arcs", moving_arcs(config)},
-                   {"arcs_of_change", planned},
-                   {"bytes_done", done},
-                   {"bytes_to_do", to_do},
-                   {"leftovers", leftovers}}},
-                 {"changes", changes},
+                   {"epoch", config.epoch},
+                   {"partitions", config.partitions},
+                   {"stripes", config.stripes},
+                   {"asked", config.nodes[host.self()].name},
+                   {"ready", ready},
+                   {"members", members},
+                   {"moving",
+                    {{"arcs", moving_arcs(config)},
+                     {"arcs_of_change", planned},
+                     {"bytes_done", done},
+                     {"bytes_to_do", to_do},
+                     {"leftovers", leftovers}}},
+                   {"changes", changes},
                    {"keyspaces", keyspaces}};
   std::string out;
   Json::to_msgpack(document, out);

@@ -15,8 +15,8 @@ namespace cartwheel::node {
 namespace {
 
 constexpr uint64_t kTickMs = 50;
-constexpr Duration kLeaveLimit = Duration::millis(500);      // for telling the others that this node stops
-constexpr Duration kBetweenUpdates = Duration::seconds(2);   // of the own addresses
+constexpr Duration kLeaveLimit = Duration::millis(500);     // for telling the others that this node stops
+constexpr Duration kBetweenUpdates = Duration::seconds(2);  // of the own addresses
 constexpr Duration kUpdateTimeout = Duration::seconds(10);
 constexpr Duration kBetweenLookups = Duration::seconds(10);  // of a name that did not resolve, or may have changed
 
@@ -79,7 +79,8 @@ Status Control::start() {
           static_cast<Control*>(h->data)->on_packet({buffer->base, static_cast<size_t>(size)}, from);
         });
   }
-  uv_timer_start(&timer_, [](uv_timer_t* h) { static_cast<Control*>(h->data)->on_timer(); }, kTickMs, kTickMs);
+  uv_timer_start(
+      &timer_, [](uv_timer_t* h) { static_cast<Control*>(h->data)->on_timer(); }, kTickMs, kTickMs);
   {
     const std::lock_guard lock(mutex_);
     accepts_ = true;
@@ -305,14 +306,14 @@ void Control::keep_addresses() {
                     known.zone == wanted.zone && known.capacity == wanted.capacity;
   if (same || known.removed()) return;
   updating_ = true;
-  membership_.change(
-      [self = node_.self, wanted](ClusterConfig& config) { return update_node(config, self, wanted); },
-      /*repeatable=*/true, kUpdateTimeout,
-      [this](const Status& status, const Membership::ConfigPtr&) {
-        updating_ = false;
-        if (!status.ok()) logs::warning("the new addresses are not known yet", {{"reason", status.message()}});
-      },
-      now());
+  membership_.change([self = node_.self, wanted](ClusterConfig& config) { return update_node(config, self, wanted); },
+                     /*repeatable=*/true, kUpdateTimeout,
+                     [this](const Status& status, const Membership::ConfigPtr&) {
+                       updating_ = false;
+                       if (!status.ok())
+                         logs::warning("the new addresses are not known yet", {{"reason", status.message()}});
+                     },
+                     now());
 }
 
 // --- gossip

@@ -1,6 +1,6 @@
 // Control: what a node does for the cluster as a whole, beside the shards: gossip, its part in the configuration
-// register, and the answers to `cartwheel status`, `decommission` and the like. It has a thread and a loop of its own, so that
-// gossip answers while shards are busy, and the waits for its own small file (node_state.h) delay no request.
+// register, and the answers to `cartwheel status`, `decommission` and the like. It has a thread and a loop of its own,
+// so that gossip answers while shards are busy, and the waits for its own small file (node_state.h) delay no request.
 //
 //   shards ──(control messages, connections, newer epochs)→ Control ──(configurations, messages to send)→ shards
 //   UDP    ←─(sealed packets)→ Swim
@@ -103,7 +103,7 @@ class Control final : private AdminHost {
   Options options_;
   Membership membership_;
   Admin admin_;
-  std::unique_ptr<gossip::Swim> swim_;  // once the configuration knows this data directory
+  std::unique_ptr<gossip::Swim> swim_;      // once the configuration knows this data directory
   std::vector<std::optional<bool>> alive_;  // by NodeIndex, as told to membership_
   std::map<NodeIndex, Peer> peers_;
   bool gathering_ = false;

@@ -44,7 +44,8 @@ std::string join_request(const EnrollOptions& options, const NodeInfo& node) {
                {"zone", node.zone},
                {"capacity_thousandths", static_cast<uint64_t>(std::llround(node.capacity * 1000))},
                {"identity", node.identity}};
-  for (auto [name, address] : {std::pair("rpc", &node.rpc), std::pair("resp", &node.resp), std::pair("http", &node.http)}) {
+  for (auto [name, address] :
+       {std::pair("rpc", &node.rpc), std::pair("resp", &node.resp), std::pair("http", &node.http)}) {
     info[std::string(name) + "_host"] = address->host;
     info[std::string(name) + "_port"] = address->port;
   }
@@ -90,8 +91,8 @@ Result<Enrollment> from_state(NodeState state, const std::string& data_dir) {
   }
   const NodeInfo& me = config->nodes[state.self];
   if (me.removed()) {
-    return Status::InvalidArgument("node " + in_quotes(me.name) + " was removed from cluster " + in_quotes(config->name) +
-                                   ": " + data_dir + " can be deleted");
+    return Status::InvalidArgument("node " + in_quotes(me.name) + " was removed from cluster " +
+                                   in_quotes(config->name) + ": " + data_dir + " can be deleted");
   }
   Enrollment result;
   result.wanted = me;

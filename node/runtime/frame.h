@@ -79,7 +79,7 @@ struct Hello {
   uint64_t epoch = 0;    // of the sender's configuration
   std::string rpc_host;  // where the sender listens
   uint16_t rpc_port = 0;
-  std::string refusal;   // why the sender does not go on with this connection; empty: it does
+  std::string refusal;  // why the sender does not go on with this connection; empty: it does
 };
 std::string encode(const Hello& hello);
 // kCorruption, naming what is wrong. More elements than this version knows are ignored.

@@ -2,7 +2,8 @@
 //
 // Start:  sockets are bound, the stripes of all shards recover, then the doors open, the peers are connected and gossip
 //         begins.
-// Stop:   gossip says goodbye; the RESP and RPC doors close and the node says that it drains; new requests are refused; at most kDrainLimit
+// Stop:   gossip says goodbye; the RESP and RPC doors close and the node says that it drains; new requests are refused;
+// at most kDrainLimit
 //         later each stripe writes and syncs its last turn; replies are given a moment to leave; all is closed.
 #pragma once
 
@@ -23,7 +24,7 @@ inline constexpr Duration kDrainLimit = Duration::seconds(5);
 struct NodeOptions {
   Enrollment enrollment;  // of this data directory
   std::string data_dir;
-  std::string key_file;  // content of the key file of gossip; empty: packets are sealed without a secret
+  std::string key_file;           // content of the key file of gossip; empty: packets are sealed without a secret
   uint32_t shards = 0;            // 0: one per core; never more than stripes
   size_t cache_bytes = 64 << 20;  // of blocks; decoded objects have a budget of the same size
   // Bound sockets to listen on instead of the addresses of `wanted`, by Door; -1: bind. The node owns them.
@@ -54,8 +55,8 @@ class Node {
   Status open_doors();
 
   NodeContext context_;
-  std::array<int, 3> sockets_{-1, -1, -1};            // bound, not yet an acceptor's
-  int udp_ = -1;                                      // likewise, not yet the control's
+  std::array<int, 3> sockets_{-1, -1, -1};  // bound, not yet an acceptor's
+  int udp_ = -1;                            // likewise, not yet the control's
   std::unique_ptr<Control> control_;
   std::vector<std::unique_ptr<Acceptor>> acceptors_;  // used on shard 0's thread
   bool stopped_ = false;

@@ -38,7 +38,8 @@ Result<std::map<std::string, Setting>> read_settings(const std::string& path) {
     } else if (const auto* boolean = node.as_boolean()) {
       text = boolean->get() ? "true" : "false";
     } else {
-      return Status::InvalidArgument(where + ": '" + std::string(key.str()) + "' must be a text, a number or a boolean");
+      return Status::InvalidArgument(where + ": '" + std::string(key.str()) +
+                                     "' must be a text, a number or a boolean");
     }
     settings[std::string(key.str())] = {text, where};
   }
@@ -102,10 +103,13 @@ Status complete(CLI::App& command, const std::vector<std::string>& names, const 
 // What one setting says against another.
 Status check_serve(const ServeOptions& options) {
   const bool by_file = !options.cluster_file.empty();
-  if (by_file && options.node.empty()) return Status::InvalidArgument("--node is missing: which one of the cluster file?");
-  if (!by_file && !options.node.empty()) return Status::InvalidArgument("--node is of a --cluster-file, which is missing");
+  if (by_file && options.node.empty())
+    return Status::InvalidArgument("--node is missing: which one of the cluster file?");
+  if (!by_file && !options.node.empty())
+    return Status::InvalidArgument("--node is of a --cluster-file, which is missing");
   if (by_file && (options.bootstrap || !options.join.empty())) {
-    return Status::InvalidArgument("a --cluster-file says who is in the cluster: --bootstrap and --join are without one");
+    return Status::InvalidArgument(
+        "a --cluster-file says who is in the cluster: --bootstrap and --join are without one");
   }
   if (options.bootstrap && !options.join.empty()) {
     return Status::InvalidArgument("--bootstrap begins a new cluster, --join goes into one that there is: choose");
@@ -129,7 +133,8 @@ void add_serve_options(CLI::App& command, ServeOptions& options, std::string& co
   command.add_option("--name", options.name, "The name of this node, unique in the cluster");
   command.add_option("--region", options.region, "The region that this node is in");
   command.add_option("--zone", options.zone, "Its zone: copies are spread over as many as there are");
-  command.add_option("--capacity", options.capacity, "Its share of the region's data, relative to the others (default 1)")
+  command
+      .add_option("--capacity", options.capacity, "Its share of the region's data, relative to the others (default 1)")
       ->check(CLI::Range(0.001, 1'000'000.0));
   command.add_option("--rpc", options.rpc, "HOST:PORT of the RPC door, at which the other nodes find this one");
   command.add_option("--resp", options.resp, "HOST:PORT of the Redis door; closed if not given");
@@ -142,8 +147,9 @@ void add_serve_options(CLI::App& command, ServeOptions& options, std::string& co
       ->capture_default_str();
   command.add_flag("--replace-dead", options.replace_dead,
                    "With an empty data directory: take the place of the member of this name, if it is dead");
-  command.add_option("--cluster-key-file", options.cluster_key_file,
-                     "A file of keys, one per line, 32 bytes as hex or base64: the first one seals gossip, all open it");
+  command.add_option(
+      "--cluster-key-file", options.cluster_key_file,
+      "A file of keys, one per line, 32 bytes as hex or base64: the first one seals gossip, all open it");
   command.add_option("--shards", options.shards, "Threads that serve, at most one per stripe (default: one per core)")
       ->check(CLI::Range(1, 256));
   command.add_option("--log-level", options.log_level, "debug, info, warning or error")
@@ -166,10 +172,25 @@ void add_serve_options(CLI::App& command, ServeOptions& options, std::string& co
       "the environment, the environment over the settings file.");
 }
 
-const std::vector<std::string> kServeSettings = {
-    "cluster-file", "node",       "data-dir", "cluster",      "name",             "region", "zone",      "capacity",
-    "rpc",          "resp",       "http",     "partitions",   "stripes",          "shards", "log-level", "log-format",
-    "cache-mb",     "replace-dead", "cluster-key-file"};
+const std::vector<std::string> kServeSettings = {"cluster-file",
+                                                 "node",
+                                                 "data-dir",
+                                                 "cluster",
+                                                 "name",
+                                                 "region",
+                                                 "zone",
+                                                 "capacity",
+                                                 "rpc",
+                                                 "resp",
+                                                 "http",
+                                                 "partitions",
+                                                 "stripes",
+                                                 "shards",
+                                                 "log-level",
+                                                 "log-format",
+                                                 "cache-mb",
+                                                 "replace-dead",
+                                                 "cluster-key-file"};
 
 // --at, --json and what the commands about the cluster take besides; returns by kind.
 using Kind = ClusterCommand::Kind;
@@ -188,8 +209,8 @@ std::map<CLI::App*, Kind> add_cluster_commands(CLI::App& app, ClusterCommand& op
   CLI::App* wait = add(app, "wait", Kind::kWait, "Wait until every member is up and no data is moving");
   wait->add_flag("--ready", options.ready, "What to wait for")->required();
   wait->add_option("--timeout", options.timeout, "How long, such as 90s (default: 60s)");
-  CLI::App* decommission =
-      add(app, "decommission", Kind::kDecommission, "Have a node hand over its data and leave; returns when it has left");
+  CLI::App* decommission = add(app, "decommission", Kind::kDecommission,
+                               "Have a node hand over its data and leave; returns when it has left");
   CLI::App* leave = add(app, "leave", Kind::kLeave, "As decommission, without waiting");
   for (CLI::App* command : {decommission, leave}) {
     command->add_option("node", options.name, "The name of the node")->required();
@@ -215,7 +236,8 @@ std::map<CLI::App*, Kind> add_cluster_commands(CLI::App& app, ClusterCommand& op
         ->required(command == create);
     command->add_option("--read", options.read, "The level of reads: one, quorum, local_quorum, each_quorum, all ...");
     command->add_option("--write", options.write, "The level of writes");
-    command->add_option("--default-ttl", options.default_ttl, "Expiry of keys that are written without one, such as 30m");
+    command->add_option("--default-ttl", options.default_ttl,
+                        "Expiry of keys that are written without one, such as 30m");
     command->add_option("--durability", options.durability, "os: an ack means the kernel has it; always: fsynced")
         ->check(CLI::IsMember({"os", "always"}));
     command->add_option("--kind", options.kind_name, "eventual");

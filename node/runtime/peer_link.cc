@@ -141,8 +141,8 @@ void PeerLink::try_also(const Address& address) {
   if (!up_) hurry();
 }
 
-// Where the peer should be, then in turn where it may be too. Whoever is found at a seed under another name closes, but has
-// learned where this node is, and comes by itself.
+// Where the peer should be, then in turn where it may be too. Whoever is found at a seed under another name closes, but
+// has learned where this node is, and comes by itself.
 const Address& PeerLink::next_address() {
   const Address& known = shard_.node().address_of(shard_.config(), peer_);
   std::vector<const Address*> others;

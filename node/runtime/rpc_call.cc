@@ -107,7 +107,8 @@ Result<std::string> call_node(const Address& address, const std::string& cluster
   if (!greeting.ok()) return greeting.status();
   auto answered = decode_hello(*greeting);
   if (!answered.ok()) return answered.status();
-  if (!cluster.empty() && answered->cluster != cluster) return Status::Io("belongs to cluster '" + answered->cluster + "'");
+  if (!cluster.empty() && answered->cluster != cluster)
+    return Status::Io("belongs to cluster '" + answered->cluster + "'");
   auto reply = call.receive(FrameKind::kReply);
   if (!reply.ok()) return reply.status();
   const auto parsed = client::parse_reply(*reply);

@@ -58,7 +58,10 @@ void ShardConnection::on_closed(const std::string&) {
 // --- life
 
 Shard::Shard(NodeContext& node, uint32_t number)
-    : node_(node), config_(node.first_config), number_(number), rng_(node.process ^ (0x9e3779b97f4a7c15ull * (number + 1))) {
+    : node_(node),
+      config_(node.first_config),
+      number_(number),
+      rng_(node.process ^ (0x9e3779b97f4a7c15ull * (number + 1))) {
   CHECK(uv_loop_init(&loop_) == 0);
   streams_.loop = &loop_;
   CHECK(uv_async_init(&loop_, &wake_, [](uv_async_t* h) { static_cast<Shard*>(h->data)->on_wake(); }) == 0);

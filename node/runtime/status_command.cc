@@ -84,8 +84,8 @@ StatusReport report_status(const std::string& cluster, const std::vector<NodeAns
     ++reached;
     const std::string state = word(node, "state");
     if (state == "ready") ++ready;
-    rows.add({answer.name, answer.region, answer.zone, state, std::to_string(number(node, "keys")),
-                    lag_text(node), peers_text(node), duration_text(number(node, "uptime_seconds")), answer.address});
+    rows.add({answer.name, answer.region, answer.zone, state, std::to_string(number(node, "keys")), lag_text(node),
+              peers_text(node), duration_text(number(node, "uptime_seconds")), answer.address});
     node["rpc"] = answer.address;
     nodes.push_back(std::move(node));
   }

@@ -307,7 +307,7 @@ TEST_F(LoopHarness, StrangersAreRefused) {
     return bytes;
   };
   EXPECT_EQ(refused(hello(1, "other", "n1")), "hello");  // that side is to see our name, too
-  EXPECT_EQ(refused(hello(1, "loop", "n7")), "hello");  // with the reason
+  EXPECT_EQ(refused(hello(1, "loop", "n7")), "hello");   // with the reason
   EXPECT_EQ(refused(hello(1, "loop", "n0")), "closed");
   EXPECT_EQ(refused(hello(2, "loop", "n1")), "closed");
   EXPECT_EQ(refused("GET / HTTP/1.1\r\n\r\n"), "closed");

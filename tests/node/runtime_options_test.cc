@@ -78,8 +78,7 @@ TEST_F(Settings, WrongUsageIsTwoAndHelpIsZero) {
     EXPECT_EQ(line.exit_code, 2);
     EXPECT_FALSE(line.text.empty());
   }
-  EXPECT_NE(parse_command_line({"serve"}, environment_of({})).text.find("--data-dir is missing"),
-            std::string::npos);
+  EXPECT_NE(parse_command_line({"serve"}, environment_of({})).text.find("--data-dir is missing"), std::string::npos);
   EXPECT_NE(parse_command_line({"serve", "--help"}, environment_of({})).text.find("--data-dir"), std::string::npos);
   EXPECT_EQ(parse_command_line({"serve", "--help"}, environment_of({})).exit_code, 0);
   EXPECT_NE(parse_command_line({"--help"}, environment_of({})).text.find("status"), std::string::npos);

@@ -1,7 +1,7 @@
-// CLUSTER, as far as cluster-aware clients need it to start: who the nodes are. Cartwheel has no slots: keys are placed by
-// another hash, on several nodes each, and any node answers for any key, so no node ever answers MOVED or ASK. The slots
-// that clients count in are spread over the members of this node's region (of all regions where it has none with a
-// RESP door), so that their requests spread, too.
+// CLUSTER, as far as cluster-aware clients need it to start: who the nodes are. Cartwheel has no slots: keys are placed
+// by another hash, on several nodes each, and any node answers for any key, so no node ever answers MOVED or ASK. The
+// slots that clients count in are spread over the members of this node's region (of all regions where it has none with
+// a RESP door), so that their requests spread, too.
 #include <algorithm>
 #include <cstdio>
 #include <string>
@@ -134,10 +134,11 @@ void cluster_info(Call& call) {
   const node::ClusterConfig& config = call.session.backend().cluster();
   const size_t count = shares(call).size();
   const std::string members = std::to_string(count), epoch = std::to_string(config.epoch);
-  call.out.verbatim("cluster_enabled:1\r\ncluster_state:ok\r\ncluster_slots_assigned:16384\r\ncluster_slots_ok:16384\r\n"
-                    "cluster_slots_pfail:0\r\ncluster_slots_fail:0\r\ncluster_known_nodes:" +
-                    members + "\r\ncluster_size:" + members + "\r\ncluster_current_epoch:" + epoch +
-                    "\r\ncluster_my_epoch:" + epoch + "\r\n");
+  call.out.verbatim(
+      "cluster_enabled:1\r\ncluster_state:ok\r\ncluster_slots_assigned:16384\r\ncluster_slots_ok:16384\r\n"
+      "cluster_slots_pfail:0\r\ncluster_slots_fail:0\r\ncluster_known_nodes:" +
+      members + "\r\ncluster_size:" + members + "\r\ncluster_current_epoch:" + epoch + "\r\ncluster_my_epoch:" + epoch +
+      "\r\n");
 }
 
 void cluster(Call& call) {
@@ -152,7 +153,8 @@ const Command kCommands[] = {
     {"cluster|keyslot", 3, C::kAnytime, 0, 0, 0, key_slot, "key", "Returns the slot that clients count a key in.",
      "Slots have nothing to do with where a key is kept."},
     {"cluster|myid", 2, C::kAnytime, 0, 0, 0, my_id, "", "Returns the node's id.", ""},
-    {"cluster|nodes", 2, C::kAnytime, 0, 0, 0, nodes, "", "Returns the members of the region, in Redis' text form.", ""},
+    {"cluster|nodes", 2, C::kAnytime, 0, 0, 0, nodes, "", "Returns the members of the region, in Redis' text form.",
+     ""},
     {"cluster|shards", 2, C::kAnytime, 0, 0, 0, shards, "", "Returns the members of the region, each with slots.",
      "Any node answers for any key: nobody is redirected."},
     {"cluster|slots", 2, C::kAnytime, 0, 0, 0, slots, "", "Returns slots and the members of the region that take them.",

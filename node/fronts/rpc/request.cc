@@ -268,7 +268,8 @@ Status decode_call(std::string_view payload, const ClusterConfig& cluster, Now n
                                  std::to_string(limits::kRequestBytes)};
   }
   if (elements == 2 || elements == 3) return read_named(in, call);
-  if (elements != 6) return malformed(std::to_string(elements) + " elements, an operation has 6 and a named request 2 or 3");
+  if (elements != 6)
+    return malformed(std::to_string(elements) + " elements, an operation has 6 and a named request 2 or 3");
   call.kind = RpcCall::Kind::kOperation;
   call.request.deadline = now.instant + default_timeout;
   return read_operation(in, cluster, now, call.request);

@@ -28,7 +28,7 @@ struct RpcCall {
   enum class Kind : uint8_t { kOperation, kPing, kStatus, kTopology, kWatch, kAdmin };
   std::optional<uint64_t> id;  // absent: not even the id could be read, so no reply can be addressed
   Kind kind = Kind::kOperation;
-  Request request;             // of kOperation
+  Request request;            // of kOperation
   std::string_view document;  // of kAdmin, in the payload
 };
 

@@ -51,7 +51,8 @@ paxos::Ballot first_ballot(uint64_t identity) {
   config.nodes[1].lives = static_cast<uint32_t>(identity - 1);
   Membership m = machine(config, 1, identity);
   (void)m.take_output();
-  m.change(rebalance, false, Duration::seconds(1), [](const Status&, const Membership::ConfigPtr&) {}, kNow);
+  m.change(
+      rebalance, false, Duration::seconds(1), [](const Status&, const Membership::ConfigPtr&) {}, kNow);
   const std::vector<std::string> sent = paxos_messages(m);
   CHECK(!sent.empty());
   return paxos::Request::decode(sent[0])->ballot;
