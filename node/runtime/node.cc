@@ -63,7 +63,6 @@ Result<std::unique_ptr<Node>> Node::start(NodeOptions options) {
   NodeContext& context = node->context_;
   context.first_config = std::make_shared<const ClusterConfig>(options.enrollment.config);
   context.self = options.enrollment.self;
-  context.identity = options.enrollment.state.identity;
   context.seeds = options.enrollment.seeds;
   context.file_addresses = options.enrollment.file_addresses;
   context.address = options.enrollment.wanted.rpc;

@@ -48,7 +48,6 @@ struct NodeContext {
   // everything else ask the shard's config().
   std::shared_ptr<const ClusterConfig> first_config;
   NodeIndex self = 0;
-  uint64_t identity = 0;       // of the data directory
   Address address;             // at which others find this node's RPC door
   Control* control = nullptr;  // none in tests of single parts
   // By NodeIndex: where the cluster file of this node says that another one is, which may be this node's view alone, by
