@@ -143,7 +143,7 @@ Status plan(ClusterConfig& config, RingChange& change) {
 
 class Stages {
  public:
-  Stages(ClusterConfig& config, const NodeReports& reports) : config_(config), reports_(reports) {}
+  Stages(const ClusterConfig& config, const NodeReports& reports) : config_(config), reports_(reports) {}
 
   // The epoch that a step would begin.
   uint64_t next() const { return config_.epoch + 1; }
@@ -340,6 +340,16 @@ size_t moving_arcs(const ClusterConfig& config) {
     if (!config.keyspaces[k].dropped) arcs += config.assignments[k].moves.size();
   }
   return arcs;
+}
+
+bool ends_apart(const ClusterConfig& config, const NodeReports& reports) {
+  const Stages stages(config, reports);
+  size_t over = 0;
+  for (uint16_t k = 0; k < config.assignments.size(); ++k) {
+    if (config.keyspaces[k].dropped) continue;
+    for (const auto& [arc, move] : config.assignments[k].moves) over += stages.is_over({k, arc}, move);
+  }
+  return over > 0 && over < moving_arcs(config);
 }
 
 bool owns_anything(const ClusterConfig& config, NodeIndex node) {

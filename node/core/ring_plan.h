@@ -62,6 +62,9 @@ std::vector<NodeIndex> choose_voters(const ClusterConfig& config);
 // Arcs that move now.
 size_t moving_arcs(const ClusterConfig& config);
 
+// Whether by `reports` a move could end its stage, and others could not yet.
+bool ends_apart(const ClusterConfig& config, const NodeReports& reports);
+
 // Whether `node` owns an arc or takes part in the move of one.
 bool owns_anything(const ClusterConfig& config, NodeIndex node);
 

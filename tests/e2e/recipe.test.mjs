@@ -4,59 +4,42 @@
 // CARTWHEEL_RECIPE_RUNS: how often (1). The requests are paced, so that the machine's cores are not the limit: what is
 // measured is waiting, not queueing.
 import assert from 'node:assert/strict';
+import { fork } from 'node:child_process';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 
-import { RespConnection } from '../../scripts/lib/resp.mjs';
 import { pause } from '../../scripts/lib/wait.mjs';
 import { with_grown } from './lib/grown.mjs';
 
 const runs = Number(process.env.CARTWHEEL_RECIPE_RUNS ?? 1);
-const kClients = 40, kHot = 10, kCold = 10_000, kPauseMs = 25, kBeforeMs = 5_000;
+const kBeforeMs = 5_000;
 
 const percentile = (values, p) => values.sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * p))];
 
-// Writes of one client until `state.stopped`. A hot key is a set to which everybody adds; a cold key belongs to one client.
-async function client(number, cluster, state) {
-  let connection = null;
-  let next = number;
-  for (let n = 0; !state.stopped; ++n) {
-    const hot = n % 4 === 0;
-    const cold = number + kClients * (Math.floor(Math.random() * kCold / kClients));
-    const value = `${number}:${n}`;
-    const begin = performance.now();
-    for (;;) {
-      try {
-        if (!connection || connection.closed) {
-          const alive = cluster.members.filter((node) => node.alive() && !state.unsure.has(node.name));
-          connection = await RespConnection.connect(alive[next++ % alive.length].resp, { timeout_ms: 5000 });
-        }
-        if (hot) {
-          await connection.command('SADD', `hot:${n % kHot}`, value);
-          state.hot[n % kHot].add(value);
-        } else {
-          state.tried.set(cold, value);
-          await connection.command('SET', `cold:${cold}`, value);
-          state.cold.set(cold, value);
-        }
-        break;
-      } catch (error) {
-        connection?.close();
-        connection = null;
-        state.errors.push(error.message);
-        if (state.stopped) return;
-        await pause(20);
-      }
-    }
-    state.latencies.push(performance.now() - begin);
-    await pause(kPauseMs * (0.5 + Math.random()));
+// The process that makes the load: lib/recipe_load.mjs.
+class Load {
+  #child = fork(fileURLToPath(new URL('lib/recipe_load.mjs', import.meta.url)));
+  #stopped = new Promise((resolve, reject) => {
+    this.#child.on('message', (message) => resolve(message.stopped));
+    this.#child.on('error', reject);
+    this.#child.on('exit', (code) => reject(new Error(`the load ended with ${code}`)));
+  });
+
+  tell(message) { this.#child.send(message); }
+  use(nodes) { this.tell({ nodes: nodes.map((node) => node.resp) }); }
+  // What was acknowledged, tried and measured.
+  async stop() {
+    this.tell({ stop: true });
+    const { phases, errors, hot, cold, tried } = await this.#stopped;
+    return { phases, errors, hot: hot.map((members) => new Set(members)), cold: new Map(cold), tried: new Map(tried) };
   }
-  connection?.close();
+  kill() { this.#child.kill('SIGKILL'); }
 }
 
 async function lost_writes(node, state) {
   const connection = await node.connect({ timeout_ms: 30_000 });
   const lost = [];
-  for (let k = 0; k < kHot; ++k) {
+  for (let k = 0; k < state.hot.length; ++k) {
     const there = new Set(await connection.command('SMEMBERS', `hot:${k}`));
     for (const value of state.hot[k]) if (!there.has(value)) lost.push(`hot:${k} ${value}`);
   }
@@ -75,33 +58,36 @@ async function lost_writes(node, state) {
 
 for (let run = 1; run <= runs; ++run) {
   test(`join two, leave two under load loses nothing (run ${run})`, { timeout: 300_000 },
-       () => with_grown(['eu-1', 'eu-2', 'eu-3', 'eu-4', 'eu-5'], {
+       (t) => with_grown(['eu-1', 'eu-2', 'eu-3', 'eu-4', 'eu-5'], {
     keyspaces: [['carts', '--select', '0', '--replicas', 'eu=3', '--read', 'quorum', '--write', 'quorum']],
   }, async (cluster) => {
-    const state = { stopped: false, latencies: [], errors: [], cold: new Map(), tried: new Map(), unsure: new Set(),
-                    hot: Array.from({ length: kHot }, () => new Set()) };
-    const clients = Array.from({ length: kClients }, (_, i) => client(i, cluster, state));
+    const load = new Load();
+    t.after(() => load.kill());
+    load.use(cluster.members);
+    await cluster.any().ready();  // this process compiles what it asks with, too
     await pause(2_000);  // connections and caches
-    state.latencies = [];
+    load.tell({ phase: 'before' });
     await pause(kBeforeMs);
-    const before = state.latencies;
-    state.latencies = [];
+    load.tell({ phase: 'during' });
     const begin = performance.now();
+    const open = [...cluster.members];
     for (const name of ['eu-6', 'eu-7']) {
       const node = await cluster.member(name, { zone: 'c', extra: ['--join', cluster.any().at()] });
-      state.unsure.add(name);  // not open yet
       node.spawn();
       await node.ready();
-      state.unsure.delete(name);
+      load.use([...open, node]);
+      open.push(node);
     }
     const at = cluster.named('eu-6');
     await cluster.wait_ready('120s', at);
-    await Promise.all(['eu-1', 'eu-2'].map((name) => cluster.ok(['decommission', name, '--yes'], at)));
+    const leave = ['eu-1', 'eu-2'];
+    load.use(open.filter((node) => !leave.includes(node.name)));
+    await Promise.all(leave.map((name) => cluster.ok(['decommission', name, '--yes'], at)));
     await cluster.wait_ready('120s', at);
-    const during = state.latencies;
+    load.tell({ phase: 'after' });
     const seconds = (performance.now() - begin) / 1000;
-    state.stopped = true;
-    await Promise.all(clients);
+    const state = await load.stop();
+    const { before, during } = state.phases;
     for (const node of cluster.members.filter((each) => each.alive())) {
       const lost = await lost_writes(node, state);
       assert.equal(lost.length, 0, `${node.name} lost ${lost.length}: ${lost.slice(0, 5)}`);

@@ -103,6 +103,20 @@ TEST(RingPlan, AJoinIsQueuedThenPlannedThenMovedStageByStage) {
   EXPECT_TRUE(owns(config, 3));
 }
 
+TEST(RingPlan, TellsWhetherSomeArcsCouldGoOnAndOthersNotYet) {
+  ClusterConfig config = three();
+  NodeIndex index = 0;
+  ASSERT_TRUE(join(config, node("d", "eu", 4), &index).ok());
+  EXPECT_FALSE(ends_apart(config, all_done(config))) << "nothing moves";
+  ASSERT_TRUE(advance(config, {}));
+  ASSERT_GT(moving_arcs(config), 1u);
+  EXPECT_FALSE(ends_apart(config, {})) << "none could";
+  EXPECT_FALSE(ends_apart(config, all_done(config))) << "all could";
+  NodeReports some = all_done(config);
+  some[index].steps.begin()->second.done = false;
+  EXPECT_TRUE(ends_apart(config, some));
+}
+
 TEST(RingPlan, AJoinAgainChangesNothing) {
   ClusterConfig config = three();
   const std::string before = encode_config(config);

@@ -13,6 +13,9 @@ namespace cartwheel::node {
 namespace {
 
 constexpr Duration kBetweenSteps = Duration::millis(200);  // while there is something to drive
+// A step has all requests for the arcs that it moves begin anew, so arcs whose stages end one after the other wait this
+// long for each other.
+constexpr Duration kGather = Duration::seconds(1);
 constexpr Duration kBetweenLooks = Duration::seconds(1);   // otherwise
 constexpr Duration kBetweenReads = Duration::seconds(10);  // of the register
 constexpr Duration kStepTimeout = Duration::seconds(10);
@@ -98,6 +101,7 @@ void Membership::drive(Instant now) {
   }
   NodeReports reports;
   for (const auto& [node, report] : reports_) reports[node] = report.second.ring;
+  if (ends_apart(*config_, reports) && now < stepped_at_ + kGather) return ask_reports(now);
   Edit step = [identities, reports, voting](ClusterConfig& config) {
     const uint64_t before = config.epoch;
     advance_as_voted(config, reports, voting);

@@ -157,6 +157,7 @@ void Membership::adopt(ClusterConfig config, std::optional<NodeIndex> from, Inst
 
 void Membership::work_by(ClusterConfig config, Instant now) {
   const ConfigPtr before = std::exchange(config_, std::make_shared<const ClusterConfig>(std::move(config)));
+  stepped_at_ = now;
   formation_ = formation_of(*config_);
   peers_.resize(config_->nodes.size());
   for (NodeIndex n = 0; n < before->nodes.size(); ++n) {

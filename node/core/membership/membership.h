@@ -169,6 +169,7 @@ class Membership {
   bool driving_ = false;                // a step of the ring is proposed
   std::map<NodeIndex, std::pair<Instant, MemberReport>> reports_;
   std::set<NodeIndex> waiting_for_report_;
+  Instant stepped_at_{};  // when this configuration came
   Instant next_tick_{}, next_drive_{}, next_have_{}, next_read_{};
   uint64_t rejected_ = 0;
   Output out_;
