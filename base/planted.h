@@ -30,6 +30,7 @@ enum class Bug {
   kQuorumReadsLocal,        // a quorum read does not ask anybody
   kDeadKnownLate,           // what an exchange's source knew to be dead is known only at the end of the joining
   kPendingRangeNotApplied,  // a pending range removal is not applied to what comes late
+  kTreeIgnoresClock,        // hash trees are compared and joined whatever the clocks say
   // Of the change of the ring:
   kWriteCountsOldOwnersOnly,  // while an arc moves, a write does not wait for the new owners
   kNoFence,                   // nobody refuses the messages of an epoch before the arc moved

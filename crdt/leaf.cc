@@ -1,6 +1,7 @@
 #include "crdt/leaf.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "base/hash.h"
 #include "base/planted.h"
@@ -133,6 +134,18 @@ void Leaf::join(const Knowledge& mine, const Leaf& theirs, const Knowledge& othe
     bool remembered = std::find(known.begin(), known.end(), reset.dot) != known.end();
     if (remembered || !mine.clock.contains(reset.dot)) remember_reset(reset.dot, reset.seen);
   }
+}
+
+void Leaf::unite(const Leaf& theirs) {
+  for (const Entry& theirs_entry : theirs.entries) {
+    auto at = std::lower_bound(entries.begin(), entries.end(), theirs_entry.dot,
+                               [](const Entry& e, const Dot& dot) { return e.dot < dot; });
+    if (at == entries.end() || !(at->dot == theirs_entry.dot))
+      entries.insert(at, theirs_entry);
+    else if (std::tie(at->time.value, at->value) < std::tie(theirs_entry.time.value, theirs_entry.value))
+      *at = theirs_entry;
+  }
+  for (const ActorChain& c : theirs.chains) put_chain(c.actor, c.chain);
 }
 
 int64_t Leaf::count() const {

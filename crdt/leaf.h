@@ -67,6 +67,10 @@ struct Leaf {
   // Joins another replica's state of the same leaf into this one.
   void join(const Knowledge& mine, const Leaf& theirs, const Knowledge& other);
 
+  // Repair, where both replicas have seen the same dots and one of them lost or spoiled what it had: keeps the entries
+  // and chains of either; of two entries with one dot the greater by time, then value. Resets stay as they are here.
+  void unite(const Leaf& theirs);
+
   // Forgets the resets for which `settled(dot)` is true.
   template <typename Predicate>
   void forget_resets(Predicate settled) {

@@ -96,6 +96,7 @@ void Stripe::Impl::finish_load(Partition& p, crdt::Causal snapshot, uint64_t key
   p.keys = keys;
   p.loading = p.recovering = false;
   p.next_seq = p.causal.clock.last(actor_) + 1;
+  forget_tree(p);  // its rows came past the turns
   loading_.erase(p.id);
   write_row(p);
   keep_durably(p);

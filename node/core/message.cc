@@ -92,7 +92,7 @@ std::optional<MessageType> message_type(std::string_view bytes) {
   MsgReader r(bytes);
   r.array();
   uint64_t type = r.uint();
-  if (!r.ok() || type < 1 || type > static_cast<uint64_t>(MessageType::kExchangeReply)) return {};
+  if (!r.ok() || type < 1 || type > static_cast<uint64_t>(MessageType::kTreeReply)) return {};
   return static_cast<MessageType>(type);
 }
 

@@ -31,6 +31,8 @@ enum class MessageType : uint8_t {
   kCatchUpReply = 10,
   kExchange = 11,
   kExchangeReply = 12,
+  kTree = 13,  // tree_message.h
+  kTreeReply = 14,
 };
 
 // A delta for a replica. `epoch` is that of the coordinator's configuration. [type, ack_id, ack_to, relay, keyspace,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 #include "base/limits.h"
 #include "crdt/types.h"
@@ -43,12 +44,14 @@ size_t cost_of(const StoredObject& object) {
 
 }  // namespace
 
-void StoredObject::Counts::add(std::string_view path, const crdt::Leaf& leaf, int sign) {
+uint64_t StoredObject::Counts::add(std::string_view path, const crdt::Leaf& leaf, int sign) {
   rows += static_cast<uint64_t>(sign);
-  if (!leaf.visible()) return;
+  if (!leaf.visible()) return 0;
   by_tag[static_cast<size_t>(root_tag(path))] += static_cast<uint64_t>(sign);
   if (root_tag(path) == crdt::Tag::kField && !is_flat_field(path)) nested += static_cast<uint64_t>(sign);
-  digest ^= leaf.digest(path);
+  const uint64_t of_leaf = leaf.digest(path);
+  digest ^= of_leaf;
+  return of_leaf;
 }
 
 uint64_t StoredObject::count(crdt::Tag root) const {
@@ -145,18 +148,32 @@ Status ObjectStore::load(StoredObject& object) {
   return Status::Ok();
 }
 
-Result<crdt::Object> ObjectStore::decode_header(std::string_view value) {
+Result<crdt::Object> ObjectStore::decode_header(std::string_view value, uint64_t* elsewhere) {
   Decoder in(value);
+  uint64_t digest = 0;
   uint8_t format = in.u8();
   if (format == kHeader) {
     for (int i = 0; i < 9; ++i) in.varint();
-    in.u64();
+    digest = in.u64();
   } else if (format != kPacked) {
     in.fail();
   }
   crdt::Object object = crdt::Object::decode(in);
   if (!in.done()) return Status::Corruption("a stored object does not decode");
+  if (elsewhere != nullptr) *elsewhere = digest;
   return object;
+}
+
+Status ObjectStore::recount(StoredObject& object) {
+  if (!object.exploded_) return Status::Ok();
+  StoredObject::Counts counts;
+  RETURN_IF_ERROR(for_each_from(object, 0, [&](uint64_t, std::string_view path, const crdt::Leaf& leaf) {
+    counts.add(path, leaf, +1);
+    return true;
+  }));
+  object.counts_ = counts;
+  mark_dirty(object);
+  return Status::Ok();
 }
 
 Result<const crdt::Leaf*> ObjectStore::leaf(const StoredObject& object, std::string_view path) {
@@ -193,19 +210,21 @@ void ObjectStore::mark_dirty(StoredObject& object) {
 Status ObjectStore::update(StoredObject& object, std::string_view path, crdt::Leaf leaf) {
   mark_dirty(object);
   if (keeps_inside(object, path)) {
+    if (const crdt::Leaf* before = object.packed_.find(path)) object.digest_change_ ^= visible_digest(path, *before);
+    object.digest_change_ ^= visible_digest(path, leaf);
     object.packed_.set(path, std::move(leaf));
     return Status::Ok();
   }
   auto before = this->leaf(object, path);
   if (!before.ok()) return before.status();
-  if (*before != nullptr) object.counts_.add(path, **before, -1);
+  if (*before != nullptr) object.digest_change_ ^= object.counts_.add(path, **before, -1);
   std::string row = std::move(scratch_row_);
   scratch_row_.clear();
   if (leaf.empty()) {
     overlay_[row] = std::nullopt;
     return Status::Ok();
   }
-  object.counts_.add(path, leaf, +1);
+  object.digest_change_ ^= object.counts_.add(path, leaf, +1);
   std::string value;
   Encoder out(value);
   leaf.encode(out);
@@ -315,7 +334,7 @@ Status ObjectStore::for_each_key(PartitionId partition, uint64_t hash,
   return rows->status();
 }
 
-void ObjectStore::flush(storage::WriteBatch& batch, const std::function<void(PartitionId, int64_t)>& keys_changed) {
+void ObjectStore::flush(storage::WriteBatch& batch, const std::function<void(const Changed&)>& changed) {
   // In the order of rows, in which an engine takes a batch with fewer comparisons.
   std::sort(dirty_.begin(), dirty_.end(), [](const StoredObject* a, const StoredObject* b) {
     return std::tie(a->partition_, a->hash_, a->key_) < std::tie(b->partition_, b->hash_, b->key_);
@@ -357,8 +376,9 @@ void ObjectStore::flush(storage::WriteBatch& batch, const std::function<void(Par
       object->stored_ = true;
     }
     bool counts_now = object->visible();
-    if (counts_now != object->counted_) keys_changed(object->partition_, counts_now ? 1 : -1);
+    const int64_t keys = static_cast<int64_t>(counts_now) - static_cast<int64_t>(object->counted_);
     object->counted_ = counts_now;
+    changed({object->partition_, object->hash_, keys, std::exchange(object->digest_change_, 0)});
     cache_used_ -= object->cost_;
     object->cost_ = cost_of(*object);
     cache_used_ += object->cost_;

@@ -29,6 +29,7 @@ class StoredObject {
  public:
   const std::string& key() const { return key_; }
   PartitionId partition() const { return partition_; }
+  uint64_t hash() const { return hash_; }
 
   // Whether anything but an expiry shows, whatever the time.
   bool visible() const { return content() > 0; }
@@ -61,7 +62,8 @@ class StoredObject {
     uint64_t nested = 0;      // visible field leaves that are not plain strings
     uint64_t rows = 0;        // leaf rows in the engine
     uint64_t digest = 0;      // XOR over the visible leaf rows
-    void add(std::string_view path, const crdt::Leaf& leaf, int sign);
+    // Returns the leaf's digest, 0 if it is not visible.
+    uint64_t add(std::string_view path, const crdt::Leaf& leaf, int sign);
   };
 
   // What most operations want to know, worked out once between changes.
@@ -84,7 +86,8 @@ class StoredObject {
   uint64_t hash_ = 0;
   crdt::Object packed_;
   bool exploded_ = false;
-  Counts counts_;  // of the leaf rows of an exploded object
+  Counts counts_;               // of the leaf rows of an exploded object
+  uint64_t digest_change_ = 0;  // by what the turn did, as PartitionTree::change() takes it
   bool dirty_ = false;
   bool referenced_ = true;  // second chance of the cache
   bool stored_ = false;     // the engine has its row
@@ -115,7 +118,9 @@ class ObjectStore {
     }
     mark_dirty(object);
     crdt::Leaf& inside = object.packed_.at(path);
+    object.digest_change_ ^= visible_digest(path, inside);
     change(inside);
+    object.digest_change_ ^= visible_digest(path, inside);
     if (inside.empty()) object.packed_.erase(path);
     return Status::Ok();
   }
@@ -128,15 +133,25 @@ class ObjectStore {
   // As above, in the order of first steps' hashes, from `step_hash` on. REQUIRES: is_exploded().
   Status for_each_from(const StoredObject& object, uint64_t step_hash,
                        const std::function<bool(uint64_t hash, std::string_view path, const crdt::Leaf&)>& visit);
-  // The leaves that an object's header row holds: all of a packed object, the expiry of another.
-  static Result<crdt::Object> decode_header(std::string_view value);
+  // The leaves that an object's header row holds: all of a packed object, the expiry of another. `elsewhere`, if given,
+  // gets what the row says is the digest of the others.
+  static Result<crdt::Object> decode_header(std::string_view value, uint64_t* elsewhere = nullptr);
+  // Counts the leaf rows of a large object anew, where its header is not believed.
+  Status recount(StoredObject& object);
 
   // Calls `visit` with the keys of a partition in the order of their hashes, from `hash` on, until it returns false.
   Status for_each_key(PartitionId partition, uint64_t hash,
                       const std::function<bool(uint64_t hash, std::string_view key)>& visit);
 
-  // Puts all changes of the turn into `batch`; `keys_changed` is told by how much a partition's number of keys changed.
-  void flush(storage::WriteBatch& batch, const std::function<void(PartitionId, int64_t)>& keys_changed);
+  // What a turn did to an object, beside its rows.
+  struct Changed {
+    PartitionId partition;
+    uint64_t hash;    // of its key
+    int64_t keys;     // by how much the number of keys changed
+    uint64_t digest;  // XOR of the digests of visible leaves before and after
+  };
+  // Puts all changes of the turn into `batch`, and tells of each object that had one.
+  void flush(storage::WriteBatch& batch, const std::function<void(const Changed&)>& changed);
   // Forgets the cached objects of the partitions that are `gone`; their rows are the caller's business. REQUIRES: the
   // turn's changes are flushed. Invalidates pointers.
   void forget(const std::function<bool(PartitionId)>& gone);
@@ -150,6 +165,9 @@ class ObjectStore {
  private:
   using Overlay = std::map<std::string, std::optional<std::string>>;
 
+  static uint64_t visible_digest(std::string_view path, const crdt::Leaf& leaf) {
+    return leaf.visible() ? leaf.digest(path) : 0;
+  }
   // Whether the leaf at `path` is part of the object's own row.
   static bool keeps_inside(const StoredObject& object, std::string_view path) {
     return !object.exploded_ || path[0] == static_cast<char>(crdt::Tag::kExpiry);

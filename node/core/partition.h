@@ -11,6 +11,7 @@
 #include "node/core/cluster.h"
 #include "node/core/dot_log.h"
 #include "node/core/object_store.h"
+#include "node/core/partition_tree.h"
 
 namespace cartwheel::node {
 
@@ -36,6 +37,11 @@ struct Partition {
   uint64_t next_seq = 1;  // of this life's actor
   uint64_t keys = 0;
   DotIndex log;
+
+  // Of the objects here, those that the engine's rows show: behind by what the turn has changed (tree_scan.cc).
+  PartitionTree tree;
+  bool tree_ready = false;                    // false until the rows of this life have been looked through once
+  std::map<NodeIndex, WallTime> found_equal;  // when a comparison with this owner last found no difference
 
   // After a start that may have lost acknowledged writes, until everything that the other replicas of the region have
   // is here: does not count in anybody's read quorum, its own included.

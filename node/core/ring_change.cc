@@ -336,6 +336,8 @@ void Stripe::Impl::doom(Partition& p) {
   loading_.erase(p.id);
   leftovers_.erase(p.id);
   awaiting_clock_.erase(p.id);
+  tree_exchanges_.erase(p.id);
+  if (tree_scan_ && tree_scan_->partition == p.id) tree_scan_.reset();
   std::erase_if(serving_, [&](const auto& entry) { return entry.first.second == p.id; });
   doomed_.push_back(p.id);
   turn_dirty_ = true;

@@ -31,6 +31,10 @@ std::string partition_row(PartitionId id) {
   return partition_key('p', id);
 }
 
+std::string tree_row(PartitionId id) {
+  return partition_key('h', id);
+}
+
 std::string record_row(uint64_t number) {
   std::string key = "r";
   Encoder(key).u64(number);

@@ -112,6 +112,7 @@ Status Stripe::Impl::recover(Now now) {
     p.recovering = may_have_lost && p.replicated() && !p.loading;
   }
   RETURN_IF_ERROR(recover_exchanges());
+  RETURN_IF_ERROR(recover_trees(identity_.clean && !may_have_lost));
   next_id_ = std::max(epoch, actor_.epoch);
   identity_ = {config_->name, config_->nodes[options_.self].name, actor_.epoch, false, options_.boot_id, next_record_};
   out_.batch.put(identity_row(), identity_.encode());
@@ -195,6 +196,12 @@ void Stripe::Impl::begin_event(Now now) {
   if (deferred_config_ && doomed_.empty()) on_config(std::exchange(deferred_config_, nullptr));
   if (joins_ > 0 && next_join_ <= now_.instant) join_step();
   if (!turn_dirty_ && !deferred_.empty()) serve_deferred();
+  auto may_look = [this](Instant due) {
+    return !turn_dirty_ && turn_deltas_.empty() && due <= now_.instant && peers_.size() > 1;
+  };
+  if (may_look(next_scan_)) scan_trees();
+  if (may_look(next_tree_)) tick_trees();
+  take_deferred_trees();
 }
 
 void Stripe::Impl::send(NodeIndex to, std::string bytes) {
@@ -282,8 +289,11 @@ Output Stripe::Impl::take_output() {
   if (turn_dirty_ || !turn_deltas_.empty()) {
     storage::WriteBatch lost;
     bool lose_rows = planted(Bug::kClockAheadOfData) && rng_.chance(0.2);
-    store_.flush(lose_rows ? lost : out_.batch,
-                 [&](PartitionId id, int64_t change) { partitions_.at(id).keys += static_cast<uint64_t>(change); });
+    store_.flush(lose_rows ? lost : out_.batch, [&](const ObjectStore::Changed& c) {
+      Partition& p = partitions_.at(c.partition);
+      p.keys += static_cast<uint64_t>(c.keys);
+      p.tree.change(PartitionTree::bucket_of(c.hash, config_->partitions), c.digest);
+    });
     if (!turn_deltas_.empty()) {
       TurnRecord record;
       LoggedRecord logged{next_record_, 0, std::move(turn_dots_), {}};
@@ -394,6 +404,12 @@ void Stripe::on_message(NodeIndex from, std::string_view bytes, Now now) {
       return handle(ExchangeMessage::decode(bytes), [&](auto m) { s.on_exchange(from, m); });
     case MessageType::kExchangeReply:
       return handle(ExchangeReplyMessage::decode(bytes), [&](auto m) { s.on_exchange_reply(from, m); });
+    case MessageType::kTree:
+      if (s.defer_tree(from, bytes)) return;
+      return handle(TreeMessage::decode(bytes), [&](auto m) { s.on_tree(from, m); });
+    case MessageType::kTreeReply:
+      if (s.defer_tree(from, bytes)) return;
+      return handle(TreeReplyMessage::decode(bytes), [&](auto m) { s.on_tree_reply(from, m); });
   }
 }
 
@@ -428,12 +444,12 @@ void Stripe::on_tick(Now now) {
 
 std::optional<Instant> Stripe::next_deadline() const {
   const Impl& s = *impl_;
-  if (!s.deferred_.empty() || s.deferred_config_) return s.now_.instant;
+  if (!s.deferred_.empty() || !s.deferred_trees_.empty() || s.deferred_config_) return s.now_.instant;
   Instant next = std::min(s.next_announce_, s.next_sweep_);
   if (s.joins_ > 0) next = std::min(next, std::max(s.next_join_, s.now_.instant));
   // Housekeeping has something to do only while others exist.
   if (s.peers_.size() > 1)
-    next = std::min(next, s.next_housekeeping_);
+    next = std::min({next, s.next_housekeeping_, s.next_tree_, std::max(s.next_scan_, s.now_.instant)});
   else
     next = s.next_sweep_;
   next = std::min(next, s.next_rows_);
@@ -468,6 +484,7 @@ bool Stripe::drain(Now now) {
 void Stripe::stop(Now now) {
   impl_->begin_event(now);
   impl_->write_unlogged_rows();
+  impl_->save_trees();
   impl_->identity_.clean = true;
   impl_->identity_.next_record = impl_->next_record_ + (impl_->turn_deltas_.empty() ? 0 : 1);
   impl_->out_.batch.put(identity_row(), impl_->identity_.encode());
@@ -527,6 +544,19 @@ bool Stripe::ready() const {
     }
   }
   return true;
+}
+
+void Stripe::repair_now(Now now) {
+  impl_->begin_event(now);
+  impl_->repair_now();
+}
+
+TreeProgress Stripe::tree_progress() {
+  return impl_->tree_progress();
+}
+
+std::vector<PartitionDigest> Stripe::partition_digests() {
+  return impl_->partition_digests();
 }
 
 RingProgress Stripe::ring_progress() const {

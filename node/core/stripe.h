@@ -46,6 +46,7 @@ struct StripeOptions {
   size_t catch_up_chunk_bytes = limits::kCatchUpChunkBytes;
   size_t log_entries = limits::kDotLogEntries;  // dots that the log keeps for replicas that lack them
   size_t log_bytes = limits::kDotLogBytes;
+  Duration tree_interval = Duration::seconds(10);  // between two comparisons of hash trees with another owner
   uint64_t load_bytes_per_second = 0;  // of the snapshots that this stripe takes when it gets arcs; 0: no bound
 };
 
@@ -93,6 +94,13 @@ struct StripeStats {
   uint64_t rejected_messages = 0;  // malformed, or with a time too far in the future
   uint64_t expired_objects = 0;
   uint64_t loaded_rows = 0, loaded_bytes = 0;  // by snapshots of partitions that this node got
+  // Of the tree exchange: messages and bytes of it that were sent, summaries among them, partitions found to differ at
+  // equal clocks, and what was taken from others then.
+  uint64_t tree_messages_sent = 0, tree_bytes_sent = 0, tree_summaries = 0, tree_differences = 0;
+  uint64_t tree_keys_repaired = 0, tree_leaves_repaired = 0;
+  // Of the look through the rows: how many, whole passes, partitions whose rows were not what the tree says, and scans
+  // that ended because rows could not be read.
+  uint64_t scanned_rows = 0, scrub_passes = 0, rotten_partitions = 0, unreadable_scans = 0;
   uint64_t cache_hits = 0, cache_misses = 0, cache_bytes = 0;
   uint64_t keys = 0, log_entries = 0, pending_operations = 0, partitions = 0;
 };
@@ -118,6 +126,24 @@ struct RingProgress {
   std::vector<Step> steps;
   uint64_t leftovers = 0;                    // partitions that this node does not own any more, and still has
   uint64_t bytes_done = 0, bytes_to_do = 0;  // of snapshots, about
+};
+
+// How far this node is with comparing its partitions with their other owners. Of two owners one asks; it counts there.
+struct TreeProgress {
+  uint64_t trees = 0, trees_to_build = 0;  // partitions here with and without a tree
+  uint64_t pairs = 0;                      // partitions and other owners
+  uint64_t equal = 0;                      // of them, found equal since repair_now()
+  bool never_compared = false;             // a pair was not found equal in this life
+  WallTime oldest{INT64_MAX};              // when the pair that has waited longest was last found equal
+};
+
+// What two owners of a partition compare.
+struct PartitionDigest {
+  PartitionId partition;
+  uint64_t clock = 0;  // a hash of the partition clock
+  uint64_t tree = 0;   // the root; only if ready
+  uint64_t keys = 0;
+  bool ready = false;
 };
 
 // What a test may watch. Called at the moment of the event, before the turn's output is taken.
@@ -172,6 +198,11 @@ class Stripe {
   const StripeStats& stats() const;
   std::vector<PeerLag> lag(Now now) const;
   RingProgress ring_progress() const;
+  // Has all partitions compared with their other owners at once, by this node where it is the one that asks.
+  void repair_now(Now now);
+  TreeProgress tree_progress();
+  // Of the partitions held here. Only between turns, like canonical_state().
+  std::vector<PartitionDigest> partition_digests();
   const ClusterConfig& config() const;
   // Whether enough replicas are reachable for the write level of every keyspace, and an owner of each arc that this
   // node does not own.

@@ -8,18 +8,22 @@
 //   sweep.cc        removal of expired objects, truncation of the log
 //   ring_change.cc  what a configuration says about partitions; arcs that come, move and go
 //   load.cc         the snapshot with which a new owner begins
+//   tree_scan.cc    hash trees, built from the rows and compared with them
+//   tree_exchange.cc  trees of two owners compared, down to tree_leaves.cc
 #pragma once
 
 #include <deque>
 #include <map>
 #include <set>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "base/rng.h"
 #include "node/core/execute.h"
 #include "node/core/message.h"
 #include "node/core/partition.h"
 #include "node/core/stripe.h"
+#include "node/core/tree_message.h"
 
 namespace cartwheel::node {
 
@@ -89,6 +93,8 @@ struct Stripe::Impl {
     std::vector<uint64_t> acks;    // to be sent with this turn
     std::set<uint64_t> forwarded;  // ids of requests that it passed on to here, the latest ones
     uint64_t forwarded_floor = 0;  // those up to here are forgotten
+    uint64_t summary_id = 0;       // of the summary of trees that waits for its answer
+    Instant next_summary{};
   };
 
   // A repair of one partition that is under way, by catch-up or by full exchange.
@@ -109,6 +115,40 @@ struct Stripe::Impl {
     uint64_t key_hash = 0;
     std::string key;              // the object being joined
     std::set<std::string> paths;  // of it, that came
+  };
+
+  // A look through the rows of one partition (tree_scan.cc).
+  struct TreeScan {
+    PartitionId partition;
+    bool builds = false;
+    PartitionTree before, found;
+    // Of large objects: the one whose leaves come now, what its header says of them, and what is not what it says.
+    std::string large;
+    uint64_t expected = 0;
+    std::vector<std::string> miscounted;
+    std::unique_ptr<storage::Iterator> rows;
+  };
+
+  // A comparison of one partition with another owner that found its trees unequal (tree_exchange.cc).
+  struct TreeExchange {
+    uint64_t id = 0;
+    NodeIndex peer = kNoNode;
+    PartitionId partition;
+    TreeStep step = TreeStep::kGroups;
+    Instant last_progress{};
+    std::optional<Instant> retry_at;  // the clocks were not equal
+    int tries = 0, rounds = 0;
+    std::vector<uint64_t> groups, buckets;  // to look into
+    std::deque<TreeSlice> slices;           // to compare
+    std::vector<TreeSlice> sent;            // that wait for their answer
+  };
+
+  // Rows of a message and what they point into.
+  struct TreeRows {
+    std::vector<TreeRow> rows;
+    std::deque<std::string> kept;
+    size_t bytes = 0;
+    void add(std::string_view key, std::string_view path, const crdt::Leaf& leaf);
   };
 
   // A full exchange that this node serves from a snapshot.
@@ -253,6 +293,53 @@ struct Stripe::Impl {
   Status finish_exchange(Partition& p, Repair& repair);
   void on_exchange_reply(NodeIndex from, const ExchangeReplyMessage& m);
 
+  // --- tree_scan.cc
+  void forget_tree(Partition& p);
+  Partition* choose_scan();
+  void scan_trees();
+  Status scan_slice(TreeScan& scan);
+  static void end_large(TreeScan& scan);
+  void end_scan(Partition& p);
+  void save_trees();
+  Status recover_trees(bool clean);
+
+  // --- tree_exchange.cc
+  static uint64_t clock_hash(const Partition& p);
+  bool is_comparable(const Partition& p) const;
+  std::vector<Partition*> shared_with(NodeIndex peer);
+  std::vector<uint64_t> fingerprints(const std::vector<Partition*>& partitions) const;
+  void send_tree(NodeIndex to, std::string bytes);
+  void tick_trees();
+  void send_summary(NodeIndex to);
+  void on_summary_reply(NodeIndex from, const TreeReplyMessage& m);
+  void begin_tree_exchange(Partition& p, NodeIndex with);
+  void ask_tree(TreeExchange& x);
+  Status fill_slices(const Partition& p, TreeExchange& x);
+  void on_tree_reply(NodeIndex from, const TreeReplyMessage& m);
+  void on_groups(Partition& p, TreeExchange& x, const TreeReplyMessage& m);
+  void on_buckets(Partition& p, TreeExchange& x, const TreeReplyMessage& m);
+  Status list_bucket(const Partition& p, uint32_t bucket, std::vector<uint64_t>& out);
+  void on_keys(Partition& p, TreeExchange& x, const TreeReplyMessage& m);
+  void on_leaves(Partition& p, TreeExchange& x, const TreeReplyMessage& m);
+  bool defer_tree(NodeIndex from, std::string_view bytes);
+  void take_deferred_trees();
+  void on_tree(NodeIndex from, const TreeMessage& m);
+  Status answer_tree(const Partition& p, const TreeMessage& m, TreeReplyMessage& reply, TreeRows& rows);
+  void repair_now();
+  TreeProgress tree_progress();
+  std::vector<PartitionDigest> partition_digests();
+
+  // --- tree_leaves.cc
+  using LeafVisitor =
+      std::function<bool(const std::string& key, uint64_t step, std::string_view path, const crdt::Leaf& leaf)>;
+  Status walk_slice(const Partition& p, const TreeSlice& slice, const LeafVisitor& visit);
+  Status fill_slice(const Partition& p, TreeSlice& slice);
+  Result<bool> compare_slice(const Partition& p, const TreeSlice& theirs, TreeRows& rows,
+                             std::vector<uint64_t>& wanted);
+  Status pick_rows(const Partition& p, const TreeSlice& slice, const std::unordered_set<uint64_t>& wanted,
+                   TreeRows& rows);
+  void join_tree_rows(Partition& p, const std::vector<TreeRow>& rows);
+
   // --- sweep.cc
   void sweep();
   void truncate_log();
@@ -322,6 +409,14 @@ struct Stripe::Impl {
   std::shared_ptr<const ClusterConfig> deferred_config_;
   int64_t load_budget_ = 0;  // bytes that loads may still ask for, see StripeOptions
   std::optional<Instant> load_budget_at_;
+
+  std::optional<TreeScan> tree_scan_;
+  PartitionId scrubbed_;                       // the last one of this pass
+  std::map<PartitionId, Instant> unreadable_;  // not looked through again before then
+  std::map<PartitionId, TreeExchange> tree_exchanges_;
+  std::deque<std::pair<NodeIndex, std::string>> deferred_trees_;
+  std::optional<WallTime> repairing_now_;  // since when an operator wants everything compared
+  Instant next_scan_{}, next_tree_{};
 
   Instant next_announce_{}, next_housekeeping_{}, next_sweep_{};
   Instant next_rows_{INT64_MAX};  // when rows of unlogged partitions are due

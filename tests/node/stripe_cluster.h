@@ -47,6 +47,7 @@ class StripeCluster {
   }
 
   Stripe& operator[](NodeIndex n) { return *stripes_[n]; }
+  storage::MemoryEngine& engine(NodeIndex n) { return *engines_[n]; }
   const ClusterConfig& config() const { return config_; }
   Now now() const { return now_; }
   size_t size() const { return stripes_.size(); }

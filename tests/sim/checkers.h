@@ -45,6 +45,12 @@ Verdict check_answered(const SimWorld& world);
 // Without a fault nobody repairs anything and nothing is refused but for what it asks.
 Verdict check_healthy(const SimWorld& world);
 
+// Trees found nothing to repair, and no rows that are not what they should be. For runs in which no disk spoils rows.
+Verdict check_trees(const SimWorld& world);
+// Has all nodes compare their trees now; and who is not through with that, or has found a difference.
+void compare_trees(SimWorld& world);
+Verdict trees_compared(SimWorld& world);
+
 // --- for the checkers ------------------------------------------------------------------------------------------------
 
 // Whether a write by a coordinator in `write_region` and a later read by one in `read_region` share a replica at least.

@@ -94,6 +94,7 @@ Plan make_plan(uint64_t seed, bool verbose, bool ring) {
     world.stripe.catch_up_delay = Duration::millis(log_uniform(rng, 50, 1000));
     world.stripe.peer_timeout = Duration::millis(log_uniform(rng, 1000, 4000));
     world.stripe.hedge_delay = Duration::millis(log_uniform(rng, 5, 300));
+    world.stripe.tree_interval = Duration::millis(log_uniform(rng, 50, 10'000));
     if (rng.chance(0.3)) world.stripe.cache_bytes = rng.below(4096);
     if (rng.chance(0.3)) world.stripe.log_entries = 1 + rng.below(100);
     if (rng.chance(0.3)) world.stripe.catch_up_chunk_bytes = 1 + rng.below(2000);
@@ -155,10 +156,12 @@ class Run {
     if (Verdict wrong = failed_probe(world_, probes)) return wrong;
     if (Verdict wrong = converge()) return wrong;
     if (Verdict wrong = check()) return wrong;
+    if (Verdict wrong = prove()) return wrong;
     // Long after, when everything with an expiry is past its grace.
     world_.leap(2 * plan_.workload.ttl_ms + limits::kExpiryGraceMs + 2 * world_.skew_ms() + 100'000);
     if (!world_.run_until([this] { return stopped() || purged(); }, Duration::seconds(40))) return check_purged(world_);
     if (Verdict wrong = converge()) return wrong;
+    if (Verdict wrong = prove()) return wrong;
     return check();
   }
 
@@ -186,6 +189,14 @@ class Run {
     return run(Duration{0});
   }
 
+  // All owners' trees find out that they agree.
+  Verdict prove() {
+    compare_trees(world_);
+    if (world_.run_until([this] { return stopped() || (due() && !trees_compared(world_)); }, kConvergenceLimit))
+      return run(Duration{0});
+    return trees_compared(world_);
+  }
+
   Verdict check() {
     // Reads go to the engines, so nobody may be in the middle of a write.
     if (!world_.run_until([this] { return stopped() || world_.converged(); }, kConvergenceLimit))
@@ -197,6 +208,7 @@ class Run {
     if (Verdict wrong = check_removed(world_)) return wrong;
     if (Verdict wrong = check_levels(world_)) return wrong;
     if (Verdict wrong = check_sessions(world_)) return wrong;
+    if (Verdict wrong = check_trees(world_)) return wrong;
     return plan_.faults.none() ? check_healthy(world_) : Verdict();
   }
 

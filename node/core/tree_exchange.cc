@@ -1,0 +1,498 @@
+// The tree exchange: the background proof that two owners of a partition hold the same, and the repair where they do
+// not, whatever the reason: rows that a disk lost or spoiled, a program's mistake. Of two nodes the one with the lower
+// number asks, the other one answers and remembers nothing:
+//   summary   one hash over all partitions that both own; when it is equal that was all
+//   groups, buckets   down the tree of each partition that differs
+//   keys      which keys of the differing buckets differ
+//   leaves    which leaves of them; what either lacks goes to it
+// What a replica holds follows from its partition clock, so a difference at equal clocks is a fault, and one at unequal
+// clocks is a write that is under way, which is none of this exchange's business (catch_up.cc). Every message carries a
+// hash of the clock, and every step is answered, and its answer taken, only if both clocks are equal at that moment;
+// otherwise the step is tried again a little later. So the exchange never takes a write in flight for a difference, and
+// a replica that is behind never brings back what was removed.
+
+#include <algorithm>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "base/hash.h"
+#include "base/planted.h"
+#include "node/core/stripe_impl.h"
+
+namespace cartwheel::node {
+
+namespace {
+
+constexpr Duration kRetry = Duration::millis(20);  // after which writes under way may have arrived
+constexpr int kTries = 10;                         // of one step; the next round begins anew
+constexpr Duration kNoAnswer = Duration::seconds(3);
+constexpr size_t kBucketsPerMessage = 256;
+constexpr size_t kSlicesPerMessage = 512;
+constexpr size_t kDigestsPerMessage = 8192;
+constexpr size_t kDeferred = 256;
+
+uint64_t hash_of(uint64_t a, uint64_t b) {
+  std::string bytes;
+  Encoder out(bytes);
+  out.u64(a);
+  out.u64(b);
+  return hash64(bytes);
+}
+
+uint64_t hash_of(const std::vector<uint64_t>& numbers) {
+  std::string bytes;
+  Encoder out(bytes);
+  for (uint64_t n : numbers) out.u64(n);
+  return hash64(bytes);
+}
+
+}  // namespace
+
+void Stripe::Impl::TreeRows::add(std::string_view key, std::string_view path, const crdt::Leaf& leaf) {
+  std::string encoded;
+  Encoder out(encoded);
+  leaf.encode(out);
+  auto keep = [&](std::string_view view) { return std::string_view(kept.emplace_back(view)); };
+  bytes += key.size() + path.size() + encoded.size();
+  rows.push_back({keep(key), keep(path), keep(encoded)});
+}
+
+uint64_t Stripe::Impl::clock_hash(const Partition& p) {
+  std::string bytes;
+  Encoder out(bytes);
+  p.causal.clock.encode(out);
+  return hash64(bytes);
+}
+
+// Whether the tree here says something about the partition's clock.
+bool Stripe::Impl::is_comparable(const Partition& p) const {
+  auto repair = repairs_.find(p.id);
+  const bool joins = repair != repairs_.end() && repair->second.joining;
+  return p.tree_ready && !p.loading && !joins && p.skip.empty();
+}
+
+// The partitions that this node and `peer` own for good, in the same order there if the configuration is the same.
+std::vector<Partition*> Stripe::Impl::shared_with(NodeIndex peer) {
+  std::vector<Partition*> shared;
+  auto owns = [](const Partition& p, NodeIndex n) { return std::count(p.owners.begin(), p.owners.end(), n) > 0; };
+  for (auto& [id, p] : partitions_) {
+    if (by_arc_[id.keyspace][id.arc] == &p && !p.move && owns(p, options_.self) && owns(p, peer)) shared.push_back(&p);
+  }
+  return shared;
+}
+
+// Of each of them, 0 where there is nothing to compare.
+std::vector<uint64_t> Stripe::Impl::fingerprints(const std::vector<Partition*>& partitions) const {
+  std::vector<uint64_t> out;
+  for (const Partition* p : partitions) {
+    out.push_back(is_comparable(*p) ? hash_of(clock_hash(*p), p->tree.root()) | 1 : 0);
+  }
+  return out;
+}
+
+void Stripe::Impl::send_tree(NodeIndex to, std::string bytes) {
+  stats_.tree_bytes_sent += bytes.size();
+  ++stats_.tree_messages_sent;
+  send(to, std::move(bytes));
+}
+
+// --- the side that asks ----------------------------------------------------------------------------------------------
+
+// Only at the beginning of a turn, when the trees are those of the clocks.
+void Stripe::Impl::tick_trees() {
+  next_tree_ = now_.instant + options_.tree_interval;
+  for (NodeIndex n = options_.self + 1; n < peers_.size(); ++n) {
+    PeerState& peer = peers_[n];
+    if (!peer.reachable || config_->nodes[n].removed()) continue;
+    if (peer.next_summary <= now_.instant) {
+      peer.next_summary = now_.instant + (repairing_now_ ? Duration::seconds(1) : options_.tree_interval);
+      send_summary(n);
+    }
+    next_tree_ = std::min(next_tree_, peer.next_summary);
+  }
+  for (auto it = tree_exchanges_.begin(); it != tree_exchanges_.end();) {
+    TreeExchange& x = (it++)->second;
+    if (now_.instant - x.last_progress > kNoAnswer || !peers_[x.peer].reachable) {
+      tree_exchanges_.erase(x.partition);
+      continue;
+    }
+    if (x.retry_at && *x.retry_at <= now_.instant) {
+      x.retry_at.reset();
+      ask_tree(x);
+    } else if (x.retry_at) {
+      next_tree_ = std::min(next_tree_, *x.retry_at);
+    }
+  }
+}
+
+void Stripe::Impl::send_summary(NodeIndex to) {
+  std::vector<Partition*> shared = shared_with(to);
+  if (shared.empty()) return;
+  TreeMessage m;
+  m.id = peers_[to].summary_id = next_id_++;
+  m.epoch = config_->epoch;
+  m.numbers = {hash_of(fingerprints(shared))};
+  ++stats_.tree_summaries;
+  send_tree(to, m.encode());
+}
+
+void Stripe::Impl::on_summary_reply(NodeIndex from, const TreeReplyMessage& m) {
+  if (m.id != peers_[from].summary_id || m.outcome != TreeReplyMessage::Outcome::kOk) return;
+  peers_[from].summary_id = 0;
+  std::vector<Partition*> shared = shared_with(from);
+  const std::vector<uint64_t> mine = fingerprints(shared);
+  if (!m.numbers.empty() && m.numbers.size() != shared.size()) return;
+  for (size_t i = 0; i < shared.size(); ++i) {
+    // What was equal when it was asked may have gone on since: it was equal then.
+    if (m.numbers.empty() || (mine[i] != 0 && mine[i] == m.numbers[i])) {
+      if (mine[i] != 0) shared[i]->found_equal[from] = wall_;
+    } else if (mine[i] != 0 && m.numbers[i] != 0) {
+      begin_tree_exchange(*shared[i], from);
+    }
+  }
+}
+
+void Stripe::Impl::begin_tree_exchange(Partition& p, NodeIndex with) {
+  if (tree_exchanges_.contains(p.id) || tree_exchanges_.size() >= limits::kRepairs) return;
+  TreeExchange& x = tree_exchanges_[p.id];
+  x.partition = p.id;
+  x.peer = with;
+  x.step = TreeStep::kGroups;
+  ask_tree(x);
+}
+
+// Asks for the exchange's step, with what there is to ask about, or ends it. May erase `x`.
+void Stripe::Impl::ask_tree(TreeExchange& x) {
+  Partition* p = find(x.partition);
+  if (p == nullptr || !is_comparable(*p)) {
+    tree_exchanges_.erase(x.partition);
+    return;
+  }
+  x.last_progress = now_.instant;
+  TreeMessage m;
+  m.id = x.id = next_id_++;
+  m.partition = x.partition;
+  m.step = x.step;
+  m.epoch = config_->epoch;
+  m.clock = clock_hash(*p);
+  switch (x.step) {
+    case TreeStep::kSummary:
+    case TreeStep::kPush:
+    case TreeStep::kGroups:
+      break;
+    case TreeStep::kBuckets:
+      m.numbers = x.groups;
+      break;
+    case TreeStep::kKeys:
+      m.numbers.assign(x.buckets.begin(),
+                       x.buckets.begin() + static_cast<long>(std::min(x.buckets.size(), kBucketsPerMessage)));
+      break;
+    case TreeStep::kLeaves:
+      if (!fill_slices(*p, x).ok()) {
+        tree_exchanges_.erase(x.partition);
+        return;
+      }
+      if (x.sent.empty()) {  // nothing is left: is all equal now?
+        x.step = TreeStep::kGroups;
+        x.groups.clear();
+        if (++x.rounds > 2) {
+          tree_exchanges_.erase(x.partition);
+          return;
+        }
+        return ask_tree(x);
+      }
+      m.slices = x.sent;
+      break;
+  }
+  send_tree(x.peer, m.encode());
+}
+
+// Takes from what is to be compared as much as a message may hold.
+Status Stripe::Impl::fill_slices(const Partition& p, TreeExchange& x) {
+  size_t digests = 0;
+  while (!x.slices.empty() && x.sent.size() < kSlicesPerMessage && digests < kDigestsPerMessage) {
+    TreeSlice slice = std::move(x.slices.front());
+    x.slices.pop_front();
+    const uint64_t end = slice.to;
+    RETURN_IF_ERROR(fill_slice(p, slice));
+    digests += slice.digests.size();
+    if (slice.to < end) x.slices.push_front({slice.hash, slice.to + 1, end, false, 0, {}});
+    x.sent.push_back(std::move(slice));
+  }
+  return Status::Ok();
+}
+
+void Stripe::Impl::on_tree_reply(NodeIndex from, const TreeReplyMessage& m) {
+  if (m.step == TreeStep::kSummary) return on_summary_reply(from, m);
+  auto it = tree_exchanges_.find(m.partition);
+  Partition* p = find(m.partition);
+  if (p == nullptr || it == tree_exchanges_.end()) return;
+  TreeExchange& x = it->second;
+  if (x.id != m.id || x.peer != from || x.step != m.step || x.retry_at) return;
+  x.last_progress = now_.instant;
+  const bool equal_clocks = m.clock == clock_hash(*p) || planted(Bug::kTreeIgnoresClock);
+  if (m.outcome == TreeReplyMessage::Outcome::kBusy || !is_comparable(*p)) {
+    tree_exchanges_.erase(it);
+    return;
+  }
+  if (m.outcome == TreeReplyMessage::Outcome::kMoved || !equal_clocks) {
+    for (auto slice = x.sent.rbegin(); slice != x.sent.rend(); ++slice) x.slices.push_front(std::move(*slice));
+    x.sent.clear();
+    if (++x.tries > kTries) {
+      tree_exchanges_.erase(it);
+      return;
+    }
+    x.retry_at = now_.instant + kRetry;
+    next_tree_ = std::min(next_tree_, *x.retry_at);
+    return;
+  }
+  x.tries = 0;
+  switch (m.step) {
+    case TreeStep::kGroups:
+      return on_groups(*p, x, m);
+    case TreeStep::kBuckets:
+      return on_buckets(*p, x, m);
+    case TreeStep::kKeys:
+      return on_keys(*p, x, m);
+    case TreeStep::kLeaves:
+      return on_leaves(*p, x, m);
+    case TreeStep::kSummary:
+    case TreeStep::kPush:
+      return;
+  }
+}
+
+void Stripe::Impl::on_groups(Partition& p, TreeExchange& x, const TreeReplyMessage& m) {
+  x.groups.clear();
+  for (uint32_t g = 0; g < PartitionTree::kFanOut && m.numbers.size() == PartitionTree::kFanOut; ++g) {
+    if (m.numbers[g] != p.tree.group(g)) x.groups.push_back(g);
+  }
+  if (x.groups.empty()) {
+    if (m.numbers.size() == PartitionTree::kFanOut) p.found_equal[x.peer] = wall_;
+    tree_exchanges_.erase(x.partition);
+    return;
+  }
+  ++stats_.tree_differences;
+  x.step = TreeStep::kBuckets;
+  ask_tree(x);
+}
+
+void Stripe::Impl::on_buckets(Partition& p, TreeExchange& x, const TreeReplyMessage& m) {
+  x.buckets.clear();
+  if (m.numbers.size() == x.groups.size() * PartitionTree::kFanOut) {
+    for (size_t i = 0; i < m.numbers.size(); ++i) {
+      const auto bucket = static_cast<uint32_t>(x.groups[i / PartitionTree::kFanOut] * PartitionTree::kFanOut +
+                                                i % PartitionTree::kFanOut);
+      if (m.numbers[i] != p.tree.bucket(bucket)) x.buckets.push_back(bucket);
+    }
+  }
+  x.step = x.buckets.empty() ? TreeStep::kGroups : TreeStep::kKeys;
+  x.slices.clear();
+  ask_tree(x);
+}
+
+// Key hashes and digests of one bucket after the other.
+Status Stripe::Impl::list_bucket(const Partition& p, uint32_t bucket, std::vector<uint64_t>& out) {
+  const uint64_t first = PartitionTree::first_hash(bucket, p.id.arc, config_->partitions);
+  std::vector<std::pair<uint64_t, std::string>> keys;
+  RETURN_IF_ERROR(store_.for_each_key(p.id, first, [&](uint64_t hash, std::string_view key) {
+    if (PartitionTree::bucket_of(hash, config_->partitions) != bucket) return false;
+    keys.emplace_back(hash, key);
+    return true;
+  }));
+  for (const auto& [hash, key] : keys) {
+    auto object = store_.open(p.id, hash, key);
+    if (!object.ok()) return object.status();
+    if (const uint64_t digest = (*object)->digest(); digest != 0) {
+      out.push_back(hash);
+      out.push_back(digest);
+    }
+  }
+  return Status::Ok();
+}
+
+void Stripe::Impl::on_keys(Partition& p, TreeExchange& x, const TreeReplyMessage& m) {
+  const size_t looked = std::min<size_t>(m.done, x.buckets.size());
+  std::unordered_map<uint64_t, uint64_t> differing;  // by key hash: XOR of the digests on both sides
+  std::vector<uint64_t> mine;
+  for (size_t i = 0; i < looked; ++i) {
+    if (!list_bucket(p, static_cast<uint32_t>(x.buckets[i]), mine).ok()) {
+      tree_exchanges_.erase(x.partition);
+      return;
+    }
+  }
+  for (size_t i = 0; i + 1 < mine.size(); i += 2) differing[mine[i]] ^= mine[i + 1];
+  for (size_t i = 0; i + 1 < m.numbers.size(); i += 2) differing[m.numbers[i]] ^= m.numbers[i + 1];
+  std::vector<uint64_t> hashes;
+  for (const auto& [hash, difference] : differing) {
+    if (difference != 0 && arc_of_hash(hash, config_->partitions) == p.id.arc) hashes.push_back(hash);
+  }
+  std::sort(hashes.begin(), hashes.end());
+  for (uint64_t hash : hashes) x.slices.push_back({hash, 0, UINT64_MAX, false, 0, {}});
+  x.buckets.erase(x.buckets.begin(), x.buckets.begin() + static_cast<long>(looked));
+  if (x.buckets.empty() || looked == 0) x.step = TreeStep::kLeaves;
+  ask_tree(x);
+}
+
+void Stripe::Impl::on_leaves(Partition& p, TreeExchange& x, const TreeReplyMessage& m) {
+  std::vector<TreeSlice> sent = std::move(x.sent);
+  x.sent.clear();
+  const size_t looked = std::min<size_t>(m.done, sent.size());
+  if (looked == 0) {
+    tree_exchanges_.erase(x.partition);
+    return;
+  }
+  // What the other side lacks, before what it has is joined here.
+  TreeRows rows;
+  std::unordered_set<uint64_t> wanted(m.wanted.begin(), m.wanted.end());
+  for (size_t i = 0; i < looked && !wanted.empty(); ++i) {
+    if (sent[i].listed && !pick_rows(p, sent[i], wanted, rows).ok()) break;
+  }
+  for (size_t i = sent.size(); i-- > looked;) x.slices.push_front(std::move(sent[i]));
+  for (size_t i = m.numbers.size(); i-- > 0;) {
+    if (m.numbers[i] >= looked) continue;
+    TreeSlice& slice = sent[m.numbers[i]];
+    slice.listed = true;
+    x.slices.push_front(std::move(slice));
+  }
+  if (!rows.rows.empty()) {
+    TreeMessage push;
+    push.id = next_id_++;
+    push.partition = p.id;
+    push.step = TreeStep::kPush;
+    push.epoch = config_->epoch;
+    push.clock = clock_hash(p);
+    push.rows = rows.rows;
+    send_tree(x.peer, push.encode());
+  }
+  join_tree_rows(p, m.rows);
+  ask_tree(x);
+}
+
+// --- the side that answers -------------------------------------------------------------------------------------------
+
+// Trees are those of the engine's rows: what comes in a turn that has changed something waits for the next one.
+bool Stripe::Impl::defer_tree(NodeIndex from, std::string_view bytes) {
+  if (!turn_dirty_ && turn_deltas_.empty()) return false;
+  if (deferred_trees_.size() < kDeferred) deferred_trees_.emplace_back(from, bytes);
+  return true;
+}
+
+void Stripe::Impl::take_deferred_trees() {
+  while (!deferred_trees_.empty() && !turn_dirty_ && turn_deltas_.empty()) {
+    auto [from, bytes] = std::move(deferred_trees_.front());
+    deferred_trees_.pop_front();
+    if (config_->nodes[from].removed()) continue;
+    if (auto m = TreeMessage::decode(bytes); m.ok()) on_tree(from, *m);
+    if (auto m = TreeReplyMessage::decode(bytes); m.ok()) on_tree_reply(from, *m);
+  }
+}
+
+void Stripe::Impl::on_tree(NodeIndex from, const TreeMessage& m) {
+  TreeReplyMessage reply;
+  reply.id = m.id;
+  reply.partition = m.partition;
+  reply.step = m.step;
+  TreeRows rows;
+  Partition* p = find(m.partition);
+  if (m.epoch != config_->epoch) {
+    reply.outcome = TreeReplyMessage::Outcome::kMoved;
+  } else if (m.step == TreeStep::kSummary) {
+    std::vector<Partition*> shared = shared_with(from);
+    const std::vector<uint64_t> mine = fingerprints(shared);
+    if (m.numbers.size() != 1) return;
+    if (m.numbers[0] != hash_of(mine)) {
+      reply.numbers = mine;
+      if (mine.empty()) return;
+    }
+  } else if (p == nullptr || !is_comparable(*p)) {
+    reply.outcome = TreeReplyMessage::Outcome::kBusy;
+  } else if (m.clock != clock_hash(*p) && !planted(Bug::kTreeIgnoresClock)) {
+    reply.outcome = TreeReplyMessage::Outcome::kMoved;
+  } else if (m.step == TreeStep::kPush) {
+    return join_tree_rows(*p, m.rows);
+  } else if (!answer_tree(*p, m, reply, rows).ok()) {
+    return;  // the engine cannot be read, or nonsense was asked
+  }
+  if (m.step == TreeStep::kPush) return;
+  if (p != nullptr) reply.clock = clock_hash(*p);
+  reply.rows = rows.rows;
+  send_tree(from, reply.encode());
+}
+
+Status Stripe::Impl::answer_tree(const Partition& p, const TreeMessage& m, TreeReplyMessage& reply, TreeRows& rows) {
+  switch (m.step) {
+    case TreeStep::kGroups:
+      for (uint32_t g = 0; g < PartitionTree::kFanOut; ++g) reply.numbers.push_back(p.tree.group(g));
+      return Status::Ok();
+    case TreeStep::kBuckets:
+      for (uint64_t group : m.numbers) {
+        if (group >= PartitionTree::kFanOut) return Status::Corruption("no such group");
+        for (uint32_t b = 0; b < PartitionTree::kFanOut; ++b) {
+          reply.numbers.push_back(p.tree.bucket(static_cast<uint32_t>(group) * PartitionTree::kFanOut + b));
+        }
+      }
+      return Status::Ok();
+    case TreeStep::kKeys:
+      for (uint64_t bucket : m.numbers) {
+        if (bucket >= PartitionTree::kBuckets) return Status::Corruption("no such bucket");
+        if (reply.numbers.size() * 8 > options_.catch_up_chunk_bytes) break;
+        RETURN_IF_ERROR(list_bucket(p, static_cast<uint32_t>(bucket), reply.numbers));
+        ++reply.done;
+      }
+      return Status::Ok();
+    case TreeStep::kLeaves:
+      for (size_t i = 0; i < m.slices.size() && rows.bytes < options_.catch_up_chunk_bytes; ++i) {
+        auto compared = compare_slice(p, m.slices[i], rows, reply.wanted);
+        if (!compared.ok()) return compared.status();
+        if (!*compared) reply.numbers.push_back(i);
+        ++reply.done;
+      }
+      return Status::Ok();
+    case TreeStep::kSummary:
+    case TreeStep::kPush:
+      break;
+  }
+  return Status::Ok();
+}
+
+// --- what an operator asks for ---------------------------------------------------------------------------------------
+
+// Has every partition compared with every other owner now, and again each second until all were found equal.
+void Stripe::Impl::repair_now() {
+  repairing_now_ = wall_;
+  for (PeerState& peer : peers_) peer.next_summary = now_.instant;
+  next_tree_ = now_.instant;
+}
+
+TreeProgress Stripe::Impl::tree_progress() {
+  TreeProgress progress;
+  for (auto& [id, p] : partitions_) {
+    if (by_arc_[id.keyspace][id.arc] != &p || p.move) continue;
+    if (p.replicated()) ++(p.tree_ready ? progress.trees : progress.trees_to_build);
+    if (std::count(p.owners.begin(), p.owners.end(), options_.self) == 0) continue;
+    for (NodeIndex n : p.owners) {
+      if (n <= options_.self || config_->nodes[n].removed()) continue;  // the other one asks
+      ++progress.pairs;
+      auto found = p.found_equal.find(n);
+      if (repairing_now_ && found != p.found_equal.end() && found->second.ms >= repairing_now_->ms) ++progress.equal;
+      if (found == p.found_equal.end()) {
+        progress.never_compared = true;
+      } else {
+        progress.oldest = std::min(progress.oldest, found->second);
+      }
+    }
+  }
+  return progress;
+}
+
+std::vector<PartitionDigest> Stripe::Impl::partition_digests() {
+  std::vector<PartitionDigest> out;
+  for (auto& [id, p] : partitions_) {
+    if (by_arc_[id.keyspace][id.arc] != &p || p.leftover) continue;
+    out.push_back({id, clock_hash(p), p.tree.root(), p.keys, is_comparable(p)});
+  }
+  return out;
+}
+
+}  // namespace cartwheel::node

@@ -1,0 +1,182 @@
+// Repair by hash trees: rows that a disk loses or spoils behind the stripe's back come back from another owner.
+#include <gtest/gtest.h>
+
+#include "base/hash.h"
+#include "crdt/path.h"
+#include "node/core/object_store.h"
+#include "tests/node/stripe_cluster.h"
+
+namespace cartwheel::node {
+namespace {
+
+Operation op(Verb verb, std::string key, std::vector<std::string> args = {}) {
+  Operation o;
+  o.verb = verb;
+  o.key = std::move(key);
+  o.args = std::move(args);
+  if (verb == Verb::kSet) o.expiry.kind = Expiry::Kind::kNone;
+  return o;
+}
+
+StripeOptions quick() {
+  StripeOptions options;
+  options.tree_interval = Duration::millis(500);
+  options.cache_bytes = 0;  // what is read is what the engine has
+  return options;
+}
+
+std::string base_of(const StripeCluster& cluster, const std::string& key) {
+  const uint64_t hash = hash64(key);
+  return object_base({0, arc_of_hash(hash, cluster.config().partitions)}, hash, key);
+}
+
+// Takes the rows of `key` away at node `n`.
+void lose(StripeCluster& cluster, NodeIndex n, const std::string& key) {
+  storage::WriteBatch batch;
+  const std::string base = base_of(cluster, key);
+  batch.erase_range(base, prefix_end(base));
+  ASSERT_TRUE(cluster.engine(n).write(std::move(batch)).ok());
+}
+
+uint64_t repaired(StripeCluster& cluster) {
+  uint64_t sum = 0;
+  for (NodeIndex n = 0; n < cluster.size(); ++n) sum += cluster[n].stats().tree_keys_repaired;
+  return sum;
+}
+
+bool all_equal(StripeCluster& cluster) {
+  for (NodeIndex n = 0; n < cluster.size(); ++n) {
+    const TreeProgress progress = cluster[n].tree_progress();
+    if (progress.trees_to_build > 0 || progress.equal != progress.pairs) return false;
+  }
+  return true;
+}
+
+void compare_now(StripeCluster& cluster, int seconds = 20) {
+  for (NodeIndex n = 0; n < cluster.size(); ++n) cluster[n].repair_now(cluster.now());
+  for (int i = 0; i < seconds * 10 && !all_equal(cluster); ++i) cluster.run(Duration::millis(100));
+}
+
+TEST(TreeRepair, EqualReplicasProveItAndRepairNothing) {
+  StripeCluster cluster({3, 2}, "local_quorum", quick());
+  for (int i = 0; i < 300; ++i) {
+    ASSERT_TRUE(cluster.call(static_cast<NodeIndex>(i % 5), op(Verb::kSetAdd, "s" + std::to_string(i % 40), {std::to_string(i)})).status.ok());
+  }
+  cluster.run(Duration::seconds(2));
+  compare_now(cluster);
+  EXPECT_TRUE(all_equal(cluster));
+  EXPECT_EQ(repaired(cluster), 0u);
+  EXPECT_GT(cluster[0].tree_progress().pairs, 0u);
+}
+
+TEST(TreeRepair, ALostObjectComesBackFromAnotherRegionToo) {
+  StripeCluster cluster({2, 1}, "local_quorum", quick());
+  cluster.call(0, op(Verb::kMapSet, "cart", {"apples", "1", "pears", "2"}));
+  cluster.call(0, op(Verb::kSet, "other", {"v"}));
+  cluster.run(Duration::seconds(2));
+  lose(cluster, 2, "cart");
+  EXPECT_TRUE(cluster[2].inspect(0, "cart")->empty());
+  // The tree in memory knows nothing of it until the rows are looked through again.
+  cluster.run(Duration::seconds(130));
+  EXPECT_GE(cluster[2].stats().rotten_partitions, 1u);
+  EXPECT_EQ(cluster[2].inspect(0, "cart")->rows().size(), 2u);
+  EXPECT_EQ(repaired(cluster), 1u);
+  compare_now(cluster);
+  EXPECT_TRUE(all_equal(cluster));
+}
+
+TEST(TreeRepair, ALifeThatBeginsWithALossRepairsIt) {
+  StripeCluster cluster({3}, "quorum", quick());
+  for (int i = 0; i < 200; ++i) cluster.call(0, op(Verb::kSet, "k" + std::to_string(i), {"v" + std::to_string(i)}));
+  cluster.run(Duration::seconds(2));
+  cluster.kill(1);
+  for (int i = 0; i < 200; i += 3) lose(cluster, 1, "k" + std::to_string(i));
+  cluster.boot(1);
+  cluster.run(Duration::seconds(5));
+  compare_now(cluster);
+  EXPECT_TRUE(all_equal(cluster));
+  EXPECT_EQ(repaired(cluster), 67u);
+  for (int i = 0; i < 200; ++i) EXPECT_EQ(cluster[1].inspect(0, "k" + std::to_string(i))->rows().size(), 1u) << i;
+  EXPECT_TRUE(cluster.converged());
+}
+
+TEST(TreeRepair, OfALargeSetOnlyTheLostElementsAreSent) {
+  StripeCluster cluster({2}, "one", quick());
+  for (int i = 0; i < 100; ++i) {
+    std::vector<std::string> elements;
+    for (int k = 0; k < 100; ++k) elements.push_back("element-" + std::to_string(100 * i + k));
+    ASSERT_TRUE(cluster.call(0, op(Verb::kSetAdd, "big", elements)).status.ok());
+  }
+  cluster.run(Duration::seconds(3));
+  cluster.kill(0);
+  storage::WriteBatch batch;
+  for (int i : {7, 4444, 9999}) {
+    const std::string path = crdt::path_step(crdt::Tag::kElement, "element-" + std::to_string(i));
+    batch.erase(leaf_row(base_of(cluster, "big"), path));
+  }
+  ASSERT_TRUE(cluster.engine(0).write(std::move(batch)).ok());
+  cluster.boot(0);
+  cluster.run(Duration::seconds(1));
+  const uint64_t before = cluster[0].stats().tree_bytes_sent + cluster[1].stats().tree_bytes_sent;
+  compare_now(cluster);
+  EXPECT_TRUE(all_equal(cluster));
+  EXPECT_EQ(cluster[0].stats().tree_leaves_repaired, 3u);
+  EXPECT_EQ(cluster[0].inspect(0, "big")->rows().size(), 10'000u);
+  // Three slices of 2,048 digests at most, of a set whose elements take about half a megabyte.
+  EXPECT_LT(cluster[0].stats().tree_bytes_sent + cluster[1].stats().tree_bytes_sent - before, 120'000u);
+}
+
+TEST(TreeRepair, OfASpoiledValueBothKeepTheSame) {
+  StripeCluster cluster({2}, "one", quick());
+  cluster.call(0, op(Verb::kSet, "k", {"right"}));
+  cluster.run(Duration::seconds(2));
+  cluster.kill(1);
+  const std::string row = header_row(base_of(cluster, "k"));
+  std::string value;
+  ASSERT_TRUE(*cluster.engine(1).get(row, &value));
+  const size_t at = value.find("right");
+  ASSERT_NE(at, std::string::npos);
+  value[at] = 'f';
+  storage::WriteBatch batch;
+  batch.put(row, value);
+  ASSERT_TRUE(cluster.engine(1).write(std::move(batch)).ok());
+  cluster.boot(1);
+  cluster.run(Duration::seconds(3));
+  compare_now(cluster);
+  EXPECT_TRUE(all_equal(cluster));
+  for (NodeIndex n = 0; n < 2; ++n) EXPECT_EQ(cluster.call(n, op(Verb::kGet, "k")).value.bytes, "right") << n;
+}
+
+TEST(TreeRepair, WhatWasRemovedStaysRemovedAtAReplicaThatWasAway) {
+  StripeCluster cluster({3}, "one", quick());
+  for (int i = 0; i < 100; ++i) cluster.call(0, op(Verb::kSet, "k" + std::to_string(i), {"v"}));
+  cluster.run(Duration::seconds(2));
+  cluster.cut(0, 2);
+  cluster.cut(1, 2);
+  for (int i = 0; i < 100; ++i) cluster.call(0, op(Verb::kDelete, "k" + std::to_string(i)));
+  cluster.run(Duration::seconds(10));
+  cluster.cut(0, 2, false);
+  cluster.cut(1, 2, false);
+  cluster.run(Duration::seconds(10));
+  compare_now(cluster);
+  EXPECT_TRUE(all_equal(cluster));
+  EXPECT_EQ(repaired(cluster), 0u);
+  for (int i = 0; i < 100; ++i) EXPECT_TRUE(cluster[1].inspect(0, "k" + std::to_string(i))->empty()) << i;
+}
+
+TEST(TreeRepair, ACleanStopKeepsTheTrees) {
+  StripeCluster cluster({2}, "one", quick());
+  for (int i = 0; i < 100; ++i) cluster.call(0, op(Verb::kSet, "k" + std::to_string(i), {"v"}));
+  cluster.run(Duration::seconds(2));
+  cluster[1].stop(cluster.now());
+  cluster.settle(1);
+  cluster.kill(1);
+  cluster.boot(1);
+  EXPECT_EQ(cluster[1].tree_progress().trees_to_build, 0u);
+  EXPECT_EQ(cluster[1].stats().scanned_rows, 0u);
+  compare_now(cluster);
+  EXPECT_TRUE(all_equal(cluster));
+}
+
+}  // namespace
+}  // namespace cartwheel::node
