@@ -26,6 +26,7 @@ void Stripe::Impl::repair_gaps() {
     if (missing.empty()) {  // all of that came; there may be a newer gap
       gaps_.erase(id);
       gap_.erase(id);
+      p.behind_since.reset();
       note_gap(p);
       continue;
     }

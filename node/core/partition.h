@@ -62,7 +62,7 @@ struct Partition {
   };
   std::map<NodeIndex, Peer> peers;
   std::map<NodeIndex, crdt::Clock> guests;  // of nodes that are nobody any more and have said what they still have
-  std::optional<Instant> behind_since;      // a peer has dots that are missing here
+  std::optional<Instant> behind_since;      // some of what was missing here then still is; nothing: no gap is known
 
   bool replicated() const { return replicas.size() > 1; }
   // Whether every other replica has said to have `dot`.

@@ -216,6 +216,7 @@ void Stripe::Impl::note_gap(Partition& p) {
   if (missing.empty()) return;
   gaps_.insert(p.id);
   gap_[p.id] = {std::move(missing), now_.instant};
+  p.behind_since = now_.instant;
 }
 
 // A recovering replica may vote again once it has everything that the others of its region (or, without any, of the

@@ -114,6 +114,25 @@ struct PeerLag {
   int64_t seconds = 0;      // age of the peer's last announcement that this node covers wholly
 };
 
+// What one replica lacks of what one node wrote, as far as this node knows, over the partitions that it holds. Either
+// the replica is this node, and it counts what others announced; or it is another one, and it counts what is here and
+// not in the clocks that the replica announced last.
+struct OriginLag {
+  NodeIndex replica = kNoNode;
+  NodeIndex origin = kNoNode;  // kNoNode: an actor of no node in the configuration
+  uint64_t dots = 0;           // more than 0
+  // Of this node: since when all that was missing at once is partly missing still. Of another: the age of its last
+  // announcement, before which it cannot have got anything that is not counted.
+  int64_t seconds = 0;
+};
+
+// What a key shows at its replica, beside its leaves.
+struct KeySummary {
+  uint64_t leaves = 0;            // visible ones, the expiry included
+  std::optional<crdt::Tag> root;  // of the type that shows; nothing: the key has no content
+  std::optional<int64_t> expires_at;
+};
+
 // How far this node is with the moves of arcs that it takes part in.
 struct RingProgress {
   struct Step {
@@ -197,6 +216,8 @@ class Stripe {
   // --- looking in
   const StripeStats& stats() const;
   std::vector<PeerLag> lag(Now now) const;
+  // Per replica and origin; pairs of which nothing is missing, or nothing is known, are left out.
+  std::vector<OriginLag> origin_lag(Now now) const;
   RingProgress ring_progress() const;
   // Has all partitions compared with their other owners at once, by this node where it is the one that asks.
   void repair_now(Now now);
@@ -211,7 +232,12 @@ class Stripe {
   // The canonical causal state of a partition held here: clock, and per key the digest of its visible leaves, expired
   // objects left out as of `wall`. Replicas agree on it byte for byte at quiescence. Slow: for tests and verification.
   Result<std::string> canonical_state(uint16_t keyspace, uint32_t arc, WallTime wall);
-  // All leaves of `key` as stored, for tests and `explain`.
+  // Calls `visit` with the leaves of `key` as stored, until it returns false: all of them, or those of one hash field
+  // or set element, and the expiry. kNotFound when this node is no replica of the key, kUnavailable while it waits for
+  // its first snapshot.
+  Result<KeySummary> look_at(uint16_t keyspace, const std::string& key, const std::optional<std::string>& field,
+                             const std::function<bool(std::string_view path, const crdt::Leaf& leaf)>& visit);
+  // All leaves of `key` as stored, for tests.
   Result<crdt::Object> inspect(uint16_t keyspace, const std::string& key);
   const crdt::Clock& clock(uint16_t keyspace, uint32_t arc) const;
 

@@ -10,6 +10,8 @@
 //   load.cc         the snapshot with which a new owner begins
 //   tree_scan.cc    hash trees, built from the rows and compared with them
 //   tree_exchange.cc  trees of two owners compared, down to tree_leaves.cc
+//   lag.cc          what replicas lack of what each node wrote, for operators
+//   look_at.cc      a key as it is stored, for operators
 #pragma once
 
 #include <deque>

@@ -9,6 +9,8 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "node/runtime/explain_command.h"
+#include "node/runtime/lag_command.h"
 #include "node/runtime/rpc_call.h"
 #include "node/runtime/setting_text.h"
 #include "node/runtime/text_table.h"
@@ -435,6 +437,10 @@ int run_cluster_command(const ClusterCommand& command) {
       return look(command);
     case Kind::kWait:
       return wait_ready(command);
+    case Kind::kLag:
+      return run_lag_command(command);
+    case Kind::kExplain:
+      return run_explain_command(command);
     default:
       return change(command);
   }

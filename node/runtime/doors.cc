@@ -9,6 +9,7 @@
 #include "node/fronts/rpc/session.h"
 #include "node/runtime/control.h"
 #include "node/runtime/frame.h"
+#include "node/runtime/inspection.h"
 #include "node/runtime/process_info.h"
 #include "node/runtime/version.h"
 
@@ -295,6 +296,7 @@ resp::ServerInfo RespDoor::info() const {
 }
 
 void RpcDoor::admin(std::string_view request, AdminDone done) {
+  if (answer_inspection(shard_, request, done)) return;
   Control* control = shard_.node().control;
   if (control == nullptr) return RpcBackend::admin(request, std::move(done));
   control->admin(std::string(request), [this, done = std::move(done)](const Status& status, std::string document) {

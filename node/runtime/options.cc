@@ -220,6 +220,12 @@ std::map<CLI::App*, Kind> add_cluster_commands(CLI::App& app, ClusterCommand& op
   decommission->add_option("--timeout", options.timeout, "Stop waiting after this time; the change goes on");
   add(app, "rebalance", Kind::kRebalance, "Move arcs to where they belong");
   add(app, "cancel", Kind::kCancel, "Give up the change of the ring that is running");
+  add(app, "lag", Kind::kLag, "What the replicas of each region lack of what each node wrote");
+  CLI::App* explain = add(app, "explain", Kind::kExplain,
+                          "What each replica stores of a key, written by whom and when, and what of it shows and why");
+  explain->add_option("key", options.key, "The key")->required();
+  explain->add_option("field", options.field, "Only this field of a hash or element of a set");
+  explain->add_option("--keyspace", options.keyspace, "The keyspace (default: the one with select 0)");
   CLI::App* keyspace = app.add_subcommand("keyspace", "Create, alter or drop a keyspace");
   keyspace->require_subcommand(1);
   CLI::App* create = add(*keyspace, "create", Kind::kKeyspaceCreate, "Create a keyspace");

@@ -46,12 +46,17 @@ struct ClusterCommand {
     kCancel,
     kKeyspaceCreate,
     kKeyspaceAlter,
-    kKeyspaceDrop
+    kKeyspaceDrop,
+    kLag,
+    kExplain
   };
   Kind kind = Kind::kStatus;
   std::string at;  // host:port of any node
   bool json = false;
   std::string name;  // of the node or the keyspace
+  // Of kExplain.
+  std::string key, keyspace;  // without a keyspace: the one with select 0
+  std::optional<std::string> field;
   bool yes = false, dead = false, ready = false;
   std::string timeout;  // of kWait and kDecommission; a duration, or a number of seconds
   // Of keyspaces; what is not given is left out of the request.

@@ -195,6 +195,10 @@ ShardProgress Shard::progress() {
   return result;
 }
 
+void Shard::for_each_stripe(const std::function<void(Stripe&)>& visit) {
+  for (auto& driver : drivers_) visit(driver->stripe());
+}
+
 void Shard::begin() {
   post([this] {
     begun_ = true;

@@ -181,6 +181,9 @@ class Shard {
   // What this node says first on a connection.
   Hello hello() const;
   ShardProgress progress();
+  // REQUIRES: the stripe is one of this shard's.
+  Stripe& stripe(uint32_t number) { return driver_of(number).stripe(); }
+  void for_each_stripe(const std::function<void(Stripe&)>& visit);
   void depart();
   StreamContext& streams() { return streams_; }
   uv_loop_t* loop() { return &loop_; }

@@ -15,6 +15,7 @@
 #include "node/runtime/acceptor.h"
 #include "node/runtime/frame.h"
 #include "node/runtime/node.h"
+#include "node/runtime/rpc_call.h"
 
 #ifdef __SANITIZE_THREAD__
 // Debian's RocksDB is not instrumented: ThreadSanitizer sees the memory that its calls to libc touch, but not the
@@ -283,6 +284,50 @@ TEST_F(LoopHarness, HttpAndRpcClientsSeeTheNode) {
     decoder.park();
   }
   EXPECT_EQ(kinds, (std::vector<FrameKind>{FrameKind::kHello, FrameKind::kReply}));
+}
+
+TEST_F(LoopHarness, EveryStripeTellsOfItsKeysAndOfWhatIsMissing) {
+  ASSERT_EQ(start(0).to_string(), "ok");
+  ASSERT_EQ(start(1).to_string(), "ok");
+  await_cluster();
+  const auto ask = [this](std::string request) {
+    return call_node({"127.0.0.1", port(0, Door::kRpc)}, "loop", "admin", request,
+                     std::chrono::steady_clock::now() + std::chrono::seconds(20));
+  };
+  // {"op": "explain", "keyspace": "carts", "key": …}: keys of all stripes, whichever shard took the connection.
+  const auto explain = [&](const std::string& keyspace, const std::string& key) {
+    std::string request =
+        "\x83\xa2op\xa7"
+        "explain\xa8keyspace";
+    request += static_cast<char>(0xa0 | keyspace.size());
+    request += keyspace + "\xa3key";
+    request += static_cast<char>(0xa0 | key.size());
+    return ask(request + key);
+  };
+  Client client(port(1, Door::kResp));
+  for (int i = 0; i < 16; ++i) {
+    const std::string key = "k" + std::to_string(i);
+    ASSERT_EQ(client.call("SET " + key + " value" + std::to_string(i) + "\r\n"), "+OK\r\n");
+    const auto answer = explain("carts", key);
+    ASSERT_TRUE(answer.ok()) << answer.status().to_string();
+    EXPECT_NE(answer->find("value" + std::to_string(i)), std::string::npos) << *answer;
+  }
+  EXPECT_EQ(explain("none", "k").status().code(), Code::kNotFound);
+  EXPECT_EQ(explain("carts", "").status().code(), Code::kTooLarge);
+  EXPECT_EQ(ask("\x81\xa2op\xa7"
+                "explain")
+                .status()
+                .code(),
+            Code::kInvalidArgument);
+  // Both nodes have all of it, and know so once each has announced its clocks.
+  std::string said;
+  for (int tries = 0; tries < 5000 && said.find("\xa7missing\x90") == std::string::npos; ++tries) {
+    const auto lag = ask("\x81\xa2op\xa3lag");
+    ASSERT_TRUE(lag.ok()) << lag.status().to_string();
+    said = *lag;
+  }
+  EXPECT_NE(said.find("\xa7missing\x90"), std::string::npos) << said;
+  EXPECT_EQ(said.substr(0, 9), "\x84\xa4node\xa2n0");
 }
 
 TEST_F(LoopHarness, StrangersAreRefused) {

@@ -85,6 +85,24 @@ TEST_F(Settings, WrongUsageIsTwoAndHelpIsZero) {
   EXPECT_EQ(parse_command_line({"version"}, environment_of({})).command, CommandLine::Command::kVersion);
 }
 
+TEST_F(Settings, ExplainTakesAKeyAndPerhapsAField) {
+  const auto parse = [](std::vector<std::string> arguments) {
+    return parse_command_line(arguments, [](const std::string&) { return std::nullopt; });
+  };
+  const CommandLine whole = parse({"explain", "cart:7", "--at", "h:1"});
+  EXPECT_EQ(whole.command, CommandLine::Command::kCluster);
+  EXPECT_EQ(whole.cluster.kind, ClusterCommand::Kind::kExplain);
+  EXPECT_EQ(whole.cluster.key, "cart:7");
+  EXPECT_FALSE(whole.cluster.field.has_value());
+  const CommandLine part = parse({"explain", "cart:7", "apples", "--at", "h:1", "--keyspace", "carts", "--json"});
+  EXPECT_EQ(part.cluster.field, "apples");
+  EXPECT_EQ(part.cluster.keyspace, "carts");
+  EXPECT_TRUE(part.cluster.json);
+  EXPECT_EQ(parse({"explain", "--at", "h:1"}).exit_code, 2);
+  EXPECT_EQ(parse({"lag"}).exit_code, 2);
+  EXPECT_EQ(parse({"lag", "--at", "h:1"}).cluster.kind, ClusterCommand::Kind::kLag);
+}
+
 TEST_F(Settings, StatusTakesTheClusterFileFromTheEnvironmentToo) {
   const CommandLine line =
       parse_command_line({"status", "--json"}, environment_of({{"CARTWHEEL_CLUSTER_FILE", "shop.toml"}}));
