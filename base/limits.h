@@ -26,6 +26,7 @@ inline constexpr size_t kDotLogEntries = 1 << 20;             // of one stripe; 
 inline constexpr size_t kDotLogBytes = 256 * 1024 * 1024;     // likewise
 inline constexpr size_t kRecordsKept = 512;                   // records that stay although all replicas have their dots
 inline constexpr size_t kRecordBytesKept = 16 * 1024 * 1024;  // likewise: less writing of partition rows
+inline constexpr size_t kVerifiedKeys = 10'000;               // of one bucket, that an operator is shown
 inline constexpr size_t kRepairs = 16;                        // partitions of one stripe that are repaired at once
 inline constexpr size_t kLoads = 8;                           // snapshots that one stripe takes at once
 inline constexpr size_t kClockActors = 64 * 1024;             // a partition clock that claims more does not decode

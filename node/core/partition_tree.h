@@ -7,8 +7,8 @@
 // path, so equal digests of different leaves do not occur by themselves. XOR makes an update O(1): out with the old
 // leaf, in with the new one. The hashes find errors of disks and programs, not an adversary.
 //
-// The root and the groups are the XOR of the buckets below them. Below the buckets nothing is kept in memory: it is read
-// from the rows when two buckets differ.
+// The root and the groups are the XOR of the buckets below them. Below the buckets nothing is kept in memory: it is
+// read from the rows when two buckets differ.
 #pragma once
 
 #include <array>

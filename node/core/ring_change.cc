@@ -135,6 +135,7 @@ void Stripe::Impl::place(Partition& p) {
   else
     leftovers_.erase(p.id);
   if (p.serves) p.next_seq = std::max(p.next_seq, p.causal.clock.last(actor_) + 1);
+  if (!p.tree_ready) next_scan_ = std::min(next_scan_, now_.instant);
 }
 
 Partition& Stripe::Impl::create_partition(PartitionId id) {

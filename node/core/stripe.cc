@@ -319,6 +319,7 @@ Output Stripe::Impl::take_output() {
     dirty_rows_.clear();
     if (!doomed_.empty()) bury_doomed();
   }
+  if (last_turn_) save_trees();  // with what this turn has changed
   turn_dirty_ = false;
   store_.end_turn();
   for (NodeIndex n = 0; n < peers_.size(); ++n) {
@@ -484,7 +485,7 @@ bool Stripe::drain(Now now) {
 void Stripe::stop(Now now) {
   impl_->begin_event(now);
   impl_->write_unlogged_rows();
-  impl_->save_trees();
+  impl_->last_turn_ = true;
   impl_->identity_.clean = true;
   impl_->identity_.next_record = impl_->next_record_ + (impl_->turn_deltas_.empty() ? 0 : 1);
   impl_->out_.batch.put(identity_row(), impl_->identity_.encode());
@@ -544,19 +545,6 @@ bool Stripe::ready() const {
     }
   }
   return true;
-}
-
-void Stripe::repair_now(Now now) {
-  impl_->begin_event(now);
-  impl_->repair_now();
-}
-
-TreeProgress Stripe::tree_progress() {
-  return impl_->tree_progress();
-}
-
-std::vector<PartitionDigest> Stripe::partition_digests() {
-  return impl_->partition_digests();
 }
 
 RingProgress Stripe::ring_progress() const {

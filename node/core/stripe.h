@@ -221,9 +221,13 @@ class Stripe {
   RingProgress ring_progress() const;
   // Has all partitions compared with their other owners at once, by this node where it is the one that asks.
   void repair_now(Now now);
-  TreeProgress tree_progress();
+  TreeProgress tree_progress(std::optional<uint16_t> keyspace = {});  // of this one, or of all
   // Of the partitions held here. Only between turns, like canonical_state().
   std::vector<PartitionDigest> partition_digests();
+  // The hashes of all buckets of a partition's tree; and the keys of one bucket with their digests, at most `limit`.
+  // kNotFound when the partition is not held here, or has no tree.
+  Result<std::vector<uint64_t>> bucket_hashes(PartitionId id);
+  Result<std::vector<std::pair<std::string, uint64_t>>> bucket_keys(PartitionId id, uint32_t bucket, size_t limit);
   const ClusterConfig& config() const;
   // Whether enough replicas are reachable for the write level of every keyspace, and an owner of each arc that this
   // node does not own.

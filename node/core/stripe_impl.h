@@ -328,8 +328,10 @@ struct Stripe::Impl {
   void on_tree(NodeIndex from, const TreeMessage& m);
   Status answer_tree(const Partition& p, const TreeMessage& m, TreeReplyMessage& reply, TreeRows& rows);
   void repair_now();
-  TreeProgress tree_progress();
+  TreeProgress tree_progress(std::optional<uint16_t> keyspace);
   std::vector<PartitionDigest> partition_digests();
+  Status keys_of_bucket(const Partition& p, uint32_t bucket,
+                        const std::function<bool(uint64_t hash, const std::string& key, uint64_t digest)>& visit);
 
   // --- tree_leaves.cc
   using LeafVisitor =
@@ -370,7 +372,7 @@ struct Stripe::Impl {
   std::vector<std::vector<uint32_t>> region_replicas_;  // [keyspace][region]
   std::vector<Need> default_read_, default_write_;      // by keyspace
   uint64_t version_ = 0;                                // of partition clocks
-  bool draining_ = false;
+  bool draining_ = false, last_turn_ = false;
 
   Output out_;
   std::map<PartitionId, std::vector<std::string>> turn_deltas_;

@@ -291,8 +291,9 @@ void Stripe::Impl::on_buckets(Partition& p, TreeExchange& x, const TreeReplyMess
   ask_tree(x);
 }
 
-// Key hashes and digests of one bucket after the other.
-Status Stripe::Impl::list_bucket(const Partition& p, uint32_t bucket, std::vector<uint64_t>& out) {
+Status Stripe::Impl::keys_of_bucket(
+    const Partition& p, uint32_t bucket,
+    const std::function<bool(uint64_t hash, const std::string& key, uint64_t digest)>& visit) {
   const uint64_t first = PartitionTree::first_hash(bucket, p.id.arc, config_->partitions);
   std::vector<std::pair<uint64_t, std::string>> keys;
   RETURN_IF_ERROR(store_.for_each_key(p.id, first, [&](uint64_t hash, std::string_view key) {
@@ -303,12 +304,18 @@ Status Stripe::Impl::list_bucket(const Partition& p, uint32_t bucket, std::vecto
   for (const auto& [hash, key] : keys) {
     auto object = store_.open(p.id, hash, key);
     if (!object.ok()) return object.status();
-    if (const uint64_t digest = (*object)->digest(); digest != 0) {
-      out.push_back(hash);
-      out.push_back(digest);
-    }
+    if (const uint64_t digest = (*object)->digest(); digest != 0 && !visit(hash, key, digest)) break;
   }
   return Status::Ok();
+}
+
+// Key hashes and digests of one bucket after the other.
+Status Stripe::Impl::list_bucket(const Partition& p, uint32_t bucket, std::vector<uint64_t>& out) {
+  return keys_of_bucket(p, bucket, [&](uint64_t hash, const std::string&, uint64_t digest) {
+    out.push_back(hash);
+    out.push_back(digest);
+    return true;
+  });
 }
 
 void Stripe::Impl::on_keys(Partition& p, TreeExchange& x, const TreeReplyMessage& m) {
@@ -465,10 +472,10 @@ void Stripe::Impl::repair_now() {
   next_tree_ = now_.instant;
 }
 
-TreeProgress Stripe::Impl::tree_progress() {
+TreeProgress Stripe::Impl::tree_progress(std::optional<uint16_t> keyspace) {
   TreeProgress progress;
   for (auto& [id, p] : partitions_) {
-    if (by_arc_[id.keyspace][id.arc] != &p || p.move) continue;
+    if (by_arc_[id.keyspace][id.arc] != &p || p.move || (keyspace && *keyspace != id.keyspace)) continue;
     if (p.replicated()) ++(p.tree_ready ? progress.trees : progress.trees_to_build);
     if (std::count(p.owners.begin(), p.owners.end(), options_.self) == 0) continue;
     for (NodeIndex n : p.owners) {
@@ -493,6 +500,43 @@ std::vector<PartitionDigest> Stripe::Impl::partition_digests() {
     out.push_back({id, clock_hash(p), p.tree.root(), p.keys, is_comparable(p)});
   }
   return out;
+}
+
+// --- the public face -------------------------------------------------------------------------------------------------
+
+void Stripe::repair_now(Now now) {
+  impl_->begin_event(now);
+  impl_->repair_now();
+}
+
+TreeProgress Stripe::tree_progress(std::optional<uint16_t> keyspace) {
+  return impl_->tree_progress(keyspace);
+}
+
+std::vector<PartitionDigest> Stripe::partition_digests() {
+  return impl_->partition_digests();
+}
+
+Result<std::vector<uint64_t>> Stripe::bucket_hashes(PartitionId id) {
+  const Partition* p = impl_->find(id);
+  if (p == nullptr || !impl_->is_comparable(*p)) return Status(Code::kNotFound, "no tree of this partition");
+  std::vector<uint64_t> hashes;
+  for (uint32_t b = 0; b < PartitionTree::kBuckets; ++b) hashes.push_back(p->tree.bucket(b));
+  return hashes;
+}
+
+Result<std::vector<std::pair<std::string, uint64_t>>> Stripe::bucket_keys(PartitionId id, uint32_t bucket,
+                                                                          size_t limit) {
+  const Partition* p = impl_->find(id);
+  if (p == nullptr || !impl_->is_comparable(*p) || bucket >= PartitionTree::kBuckets) {
+    return Status(Code::kNotFound, "no such bucket of this partition");
+  }
+  std::vector<std::pair<std::string, uint64_t>> keys;
+  RETURN_IF_ERROR(impl_->keys_of_bucket(*p, bucket, [&](uint64_t, const std::string& key, uint64_t digest) {
+    if (keys.size() < limit) keys.emplace_back(key, digest);
+    return keys.size() < limit;
+  }));
+  return keys;
 }
 
 }  // namespace cartwheel::node

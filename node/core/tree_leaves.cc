@@ -30,8 +30,8 @@ Status Stripe::Impl::walk_slice(const Partition& p, const TreeSlice& slice, cons
       if (step >= slice.from && step <= slice.to && leaf.visible()) more = more && visit(key, step, path, leaf);
     }
     if (!more || !(*object)->is_exploded()) continue;
-    RETURN_IF_ERROR(store_.for_each_from(
-        **object, slice.from, [&](uint64_t step, std::string_view path, const crdt::Leaf& leaf) {
+    RETURN_IF_ERROR(
+        store_.for_each_from(**object, slice.from, [&](uint64_t step, std::string_view path, const crdt::Leaf& leaf) {
           return step <= slice.to && (!leaf.visible() || visit(key, step, path, leaf));
         }));
   }
@@ -44,18 +44,19 @@ Status Stripe::Impl::fill_slice(const Partition& p, TreeSlice& slice) {
   slice.combined = 0;
   size_t seen = 0;
   uint64_t last = slice.from;
-  RETURN_IF_ERROR(walk_slice(p, slice, [&](const std::string&, uint64_t step, std::string_view path, const crdt::Leaf& leaf) {
-    if (seen >= kSliceLeaves && step > last) {
-      slice.to = std::min(slice.to, last);
-      return false;
-    }
-    ++seen;
-    last = std::max(last, step);
-    const uint64_t digest = leaf.digest(path);
-    slice.combined ^= digest;
-    slice.digests.push_back(digest);
-    return true;
-  }));
+  RETURN_IF_ERROR(
+      walk_slice(p, slice, [&](const std::string&, uint64_t step, std::string_view path, const crdt::Leaf& leaf) {
+        if (seen >= kSliceLeaves && step > last) {
+          slice.to = std::min(slice.to, last);
+          return false;
+        }
+        ++seen;
+        last = std::max(last, step);
+        const uint64_t digest = leaf.digest(path);
+        slice.combined ^= digest;
+        slice.digests.push_back(digest);
+        return true;
+      }));
   // A slice among others is first compared by the XOR alone.
   const bool alone = slice.from == 0 && slice.to == UINT64_MAX;
   slice.listed = slice.listed || alone;
@@ -63,18 +64,19 @@ Status Stripe::Impl::fill_slice(const Partition& p, TreeSlice& slice) {
   return Status::Ok();
 }
 
-// What the asker lacks of the slice goes to `rows`, what this replica lacks to `wanted`. False: they differ, and the asker
-// must list them.
+// What the asker lacks of the slice goes to `rows`, what this replica lacks to `wanted`. False: they differ, and the
+// asker must list them.
 Result<bool> Stripe::Impl::compare_slice(const Partition& p, const TreeSlice& theirs, TreeRows& rows,
                                          std::vector<uint64_t>& wanted) {
   std::unordered_set<uint64_t> missing(theirs.digests.begin(), theirs.digests.end());
   uint64_t combined = 0;
-  Status walked = walk_slice(p, theirs, [&](const std::string& key, uint64_t, std::string_view path, const crdt::Leaf& leaf) {
-    const uint64_t digest = leaf.digest(path);
-    combined ^= digest;
-    if (theirs.listed && missing.erase(digest) == 0) rows.add(key, path, leaf);
-    return true;
-  });
+  Status walked =
+      walk_slice(p, theirs, [&](const std::string& key, uint64_t, std::string_view path, const crdt::Leaf& leaf) {
+        const uint64_t digest = leaf.digest(path);
+        combined ^= digest;
+        if (theirs.listed && missing.erase(digest) == 0) rows.add(key, path, leaf);
+        return true;
+      });
   if (!walked.ok()) return walked;
   if (!theirs.listed) return combined == theirs.combined;
   std::vector<uint64_t> sorted(missing.begin(), missing.end());

@@ -28,7 +28,8 @@ struct TreeRow {
   std::string_view key, path, leaf;
 };
 
-// Leaves of the keys with one hash whose path's first step hashes to [from, to]. Either all digests of them, or the XOR.
+// Leaves of the keys with one hash whose path's first step hashes to [from, to]. Either all digests of them, or the
+// XOR.
 struct TreeSlice {
   uint64_t hash = 0, from = 0, to = UINT64_MAX;
   bool listed = false;

@@ -14,6 +14,7 @@
 #include "node/runtime/rpc_call.h"
 #include "node/runtime/setting_text.h"
 #include "node/runtime/text_table.h"
+#include "node/runtime/verify_command.h"
 
 namespace cartwheel::node {
 
@@ -441,6 +442,10 @@ int run_cluster_command(const ClusterCommand& command) {
       return run_lag_command(command);
     case Kind::kExplain:
       return run_explain_command(command);
+    case Kind::kVerify:
+      return run_verify_command(command);
+    case Kind::kRepair:
+      return run_repair_command(command);
     default:
       return change(command);
   }

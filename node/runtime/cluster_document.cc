@@ -46,6 +46,7 @@ Json keyspace_document(const ClusterConfig& config, size_t k) {
     moves[std::to_string(arc)] = {{"stage", std::string(to_string(move.stage))}, {"others", others}};
   }
   return {{"name", keyspace.name},
+          {"index", k},
           {"select", keyspace.select},
           {"kind", keyspace.kind},
           {"replicas", replicas},

@@ -11,6 +11,7 @@
 #include "node/runtime/frame.h"
 #include "node/runtime/inspection.h"
 #include "node/runtime/process_info.h"
+#include "node/runtime/verification.h"
 #include "node/runtime/version.h"
 
 namespace cartwheel::node {
@@ -296,7 +297,7 @@ resp::ServerInfo RespDoor::info() const {
 }
 
 void RpcDoor::admin(std::string_view request, AdminDone done) {
-  if (answer_inspection(shard_, request, done)) return;
+  if (answer_inspection(shard_, request, done) || answer_verification(shard_, request, done)) return;
   Control* control = shard_.node().control;
   if (control == nullptr) return RpcBackend::admin(request, std::move(done));
   control->admin(std::string(request), [this, done = std::move(done)](const Status& status, std::string document) {

@@ -11,7 +11,7 @@ namespace cartwheel::node {
 
 void add(StripeStats& to, const StripeStats& from) {
   // A counter that is added to StripeStats has to be added here: the size tells when that was forgotten.
-  static_assert(sizeof(StripeStats) == 25 * sizeof(uint64_t), "sum the new counters too");
+  static_assert(sizeof(StripeStats) == 35 * sizeof(uint64_t), "sum the new counters too");
   to.reads += from.reads;
   to.writes += from.writes;
   to.forwards += from.forwards;
@@ -25,6 +25,16 @@ void add(StripeStats& to, const StripeStats& from) {
   to.catch_up_deltas += from.catch_up_deltas;
   to.full_exchanges += from.full_exchanges;
   to.full_exchange_objects += from.full_exchange_objects;
+  to.tree_messages_sent += from.tree_messages_sent;
+  to.tree_bytes_sent += from.tree_bytes_sent;
+  to.tree_summaries += from.tree_summaries;
+  to.tree_differences += from.tree_differences;
+  to.tree_keys_repaired += from.tree_keys_repaired;
+  to.tree_leaves_repaired += from.tree_leaves_repaired;
+  to.scanned_rows += from.scanned_rows;
+  to.scrub_passes += from.scrub_passes;
+  to.rotten_partitions += from.rotten_partitions;
+  to.unreadable_scans += from.unreadable_scans;
   to.quorum_read_mismatches += from.quorum_read_mismatches;
   to.rejected_messages += from.rejected_messages;
   to.expired_objects += from.expired_objects;

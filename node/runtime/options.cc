@@ -226,6 +226,14 @@ std::map<CLI::App*, Kind> add_cluster_commands(CLI::App& app, ClusterCommand& op
   explain->add_option("key", options.key, "The key")->required();
   explain->add_option("field", options.field, "Only this field of a hash or element of a set");
   explain->add_option("--keyspace", options.keyspace, "The keyspace (default: the one with select 0)");
+  CLI::App* verify = add(app, "verify", Kind::kVerify,
+                         "Whether all replicas in all regions are equal; exit code 4 and where, if they are not");
+  CLI::App* repair = add(app, "repair", Kind::kRepair, "How far the replicas have compared what they hold");
+  repair->add_flag("--now", options.now, "Compare everything now; returns when all was found equal");
+  for (CLI::App* command : {verify, repair}) {
+    command->add_option("--keyspace", options.keyspace, "Only this keyspace");
+    command->add_option("--timeout", options.timeout, "Stop waiting after this time, such as 90s");
+  }
   CLI::App* keyspace = app.add_subcommand("keyspace", "Create, alter or drop a keyspace");
   keyspace->require_subcommand(1);
   CLI::App* create = add(*keyspace, "create", Kind::kKeyspaceCreate, "Create a keyspace");

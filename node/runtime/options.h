@@ -48,14 +48,18 @@ struct ClusterCommand {
     kKeyspaceAlter,
     kKeyspaceDrop,
     kLag,
-    kExplain
+    kExplain,
+    kVerify,
+    kRepair
   };
   Kind kind = Kind::kStatus;
   std::string at;  // host:port of any node
   bool json = false;
-  std::string name;  // of the node or the keyspace
+  std::string name;      // of the node or the keyspace
+  std::string keyspace;  // of kExplain (default: the one with select 0), kVerify and kRepair (default: all)
+  bool now = false;      // of kRepair
   // Of kExplain.
-  std::string key, keyspace;  // without a keyspace: the one with select 0
+  std::string key;
   std::optional<std::string> field;
   bool yes = false, dead = false, ready = false;
   std::string timeout;  // of kWait and kDecommission; a duration, or a number of seconds

@@ -1,6 +1,8 @@
 #include "node/runtime/setting_text.h"
 
 #include <charconv>
+#include <cstdio>
+#include <ctime>
 #include <limits>
 #include <string>
 
@@ -39,6 +41,19 @@ std::optional<int64_t> parse_duration(std::string_view text) {
   if (ms == 0) return n == 0 && unit.empty() ? std::optional<int64_t>(0) : std::nullopt;
   if (n > std::numeric_limits<int64_t>::max() / ms) return std::nullopt;
   return n * ms;
+}
+
+std::string utc_text(WallTime time) {
+  const int64_t ms = (time.ms % 1000 + 1000) % 1000;
+  const std::time_t seconds = (time.ms - ms) / 1000;
+  std::tm parts{};
+  char text[64];
+  if (gmtime_r(&seconds, &parts) == nullptr || std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts) == 0) {
+    return std::to_string(time.ms) + "ms";
+  }
+  char fraction[8];
+  std::snprintf(fraction, sizeof fraction, ".%03dZ", static_cast<int>(ms));
+  return std::string(text) + fraction;
 }
 
 }  // namespace cartwheel::node

@@ -85,7 +85,8 @@ TEST(TreeMessage, ComesBackAsItWasSentAndCutShortItIsRefused) {
   auto back = TreeMessage::decode(bytes);
   ASSERT_TRUE(back.ok());
   EXPECT_EQ(back->encode(), bytes);
-  TreeReplyMessage reply{7, {1, 5}, TreeStep::kKeys, TreeReplyMessage::Outcome::kMoved, 3, {1}, {2, 3}, {{"k", "p", "l"}}, 4};
+  TreeReplyMessage reply{
+      7, {1, 5}, TreeStep::kKeys, TreeReplyMessage::Outcome::kMoved, 3, {1}, {2, 3}, {{"k", "p", "l"}}, 4};
   const std::string reply_bytes = reply.encode();
   auto reply_back = TreeReplyMessage::decode(reply_bytes);
   ASSERT_TRUE(reply_back.ok());

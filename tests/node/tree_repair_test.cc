@@ -60,7 +60,10 @@ void compare_now(StripeCluster& cluster, int seconds = 20) {
 TEST(TreeRepair, EqualReplicasProveItAndRepairNothing) {
   StripeCluster cluster({3, 2}, "local_quorum", quick());
   for (int i = 0; i < 300; ++i) {
-    ASSERT_TRUE(cluster.call(static_cast<NodeIndex>(i % 5), op(Verb::kSetAdd, "s" + std::to_string(i % 40), {std::to_string(i)})).status.ok());
+    ASSERT_TRUE(
+        cluster
+            .call(static_cast<NodeIndex>(i % 5), op(Verb::kSetAdd, "s" + std::to_string(i % 40), {std::to_string(i)}))
+            .status.ok());
   }
   cluster.run(Duration::seconds(2));
   compare_now(cluster);
@@ -176,6 +179,21 @@ TEST(TreeRepair, ACleanStopKeepsTheTrees) {
   EXPECT_EQ(cluster[1].stats().scanned_rows, 0u);
   compare_now(cluster);
   EXPECT_TRUE(all_equal(cluster));
+}
+
+TEST(TreeRepair, ATreeThatIsKeptKnowsWhatTheLastTurnWrote) {
+  StripeCluster cluster({2}, "one", quick());
+  for (int i = 0; i < 20; ++i) cluster.call(0, op(Verb::kSet, "k" + std::to_string(i), {"v"}));
+  cluster.run(Duration::seconds(2));
+  cluster.submit(1, op(Verb::kSet, "last", {"v"}), [](Reply) {});
+  cluster[1].stop(cluster.now());
+  cluster.settle(1);
+  cluster.kill(1);
+  cluster.boot(1);
+  cluster.run(Duration::seconds(2));
+  compare_now(cluster);
+  EXPECT_TRUE(all_equal(cluster));
+  EXPECT_EQ(repaired(cluster), 0u);
 }
 
 }  // namespace

@@ -93,7 +93,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Planted{Bug::kCatchUpClaimsTooMuch, "CatchUpClaimsTooMuch"},
                     Planted{Bug::kQuorumReadsLocal, "QuorumReadsLocal"}, Planted{Bug::kLwwByArrival, "LwwByArrival"},
                     Planted{Bug::kUnionWithoutFloorCheck, "UnionWithoutFloorCheck"},
-                    Planted{Bug::kPendingRangeNotApplied, "PendingRangeNotApplied"}),
+                    Planted{Bug::kPendingRangeNotApplied, "PendingRangeNotApplied"},
+                    Planted{Bug::kTreeIgnoresClock, "TreeIgnoresClock"}),
     [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace

@@ -131,6 +131,18 @@ void write_replication(TextWriter& out, const StripeStats& s) {
   out.counter("cartwheel_repair_full_exchanges_total", "Full exchanges of a partition.", s.full_exchanges);
   out.counter("cartwheel_repair_full_exchange_objects_total", "Objects that came by a full exchange.",
               s.full_exchange_objects);
+  out.counter("cartwheel_repair_tree_summaries_total", "Comparisons of all hash trees with another owner.",
+              s.tree_summaries);
+  out.counter("cartwheel_repair_tree_bytes_total", "Bytes sent to compare hash trees, and to repair by them.",
+              s.tree_bytes_sent);
+  out.counter("cartwheel_repair_tree_differences_total", "Partitions found to differ at equal clocks.",
+              s.tree_differences);
+  out.counter("cartwheel_repair_tree_keys_total", "Keys repaired because trees differed.", s.tree_keys_repaired);
+  out.counter("cartwheel_scrub_rows_total", "Rows looked through.", s.scanned_rows);
+  out.counter("cartwheel_scrub_rotten_partitions_total", "Partitions whose rows were not what they should be.",
+              s.rotten_partitions);
+  out.counter("cartwheel_scrub_unreadable_total", "Looks through a partition that ended with an error.",
+              s.unreadable_scans);
 }
 
 void write_peers(TextWriter& out, const Metrics& m) {
