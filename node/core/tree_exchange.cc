@@ -178,7 +178,13 @@ void Stripe::Impl::ask_tree(TreeExchange& x) {
   switch (x.step) {
     case TreeStep::kSummary:
     case TreeStep::kPush:
+      break;
     case TreeStep::kGroups:
+      if (turn_dirty_ || !turn_deltas_.empty()) {  // the tree is not yet that of the clock
+        x.retry_at = next_tree_ = now_.instant;
+        return;
+      }
+      m.numbers = {p->tree.root()};
       break;
     case TreeStep::kBuckets:
       m.numbers = x.groups;
@@ -268,7 +274,7 @@ void Stripe::Impl::on_groups(Partition& p, TreeExchange& x, const TreeReplyMessa
     if (m.numbers[g] != p.tree.group(g)) x.groups.push_back(g);
   }
   if (x.groups.empty()) {
-    if (m.numbers.size() == PartitionTree::kFanOut) p.found_equal[x.peer] = wall_;
+    if (m.numbers.empty() || m.numbers.size() == PartitionTree::kFanOut) p.found_equal[x.peer] = wall_;
     tree_exchanges_.erase(x.partition);
     return;
   }
@@ -430,6 +436,7 @@ void Stripe::Impl::on_tree(NodeIndex from, const TreeMessage& m) {
 Status Stripe::Impl::answer_tree(const Partition& p, const TreeMessage& m, TreeReplyMessage& reply, TreeRows& rows) {
   switch (m.step) {
     case TreeStep::kGroups:
+      if (m.numbers.size() == 1 && m.numbers[0] == p.tree.root()) return Status::Ok();
       for (uint32_t g = 0; g < PartitionTree::kFanOut; ++g) reply.numbers.push_back(p.tree.group(g));
       return Status::Ok();
     case TreeStep::kBuckets:

@@ -16,7 +16,8 @@ namespace cartwheel::node {
 // The values are part of the protocol: append only.
 enum class TreeStep : uint8_t {
   kSummary = 0,  // of all partitions that both own: numbers = [one hash]           → [] if equal, else a hash of each
-  kGroups = 1,   //                                                                 → the hashes of all groups
+  kGroups = 1,  // numbers = [root]                                                → [] if equal, else the hashes of all
+                // groups
   kBuckets = 2,  // numbers = groups                                                → the hashes of their buckets
   kKeys = 3,     // numbers = buckets        → key hash and digest of each key in them; `done` buckets were looked at
   kLeaves = 4,   // slices                   → indexes of slices that differ, rows that the asker lacks, digests of

@@ -16,9 +16,10 @@ namespace cartwheel::node {
 class StripeCluster {
  public:
   // `regions[i]` nodes in region i, every one a replica of the one keyspace, with `level` for reads and writes.
-  StripeCluster(const std::vector<uint32_t>& regions, const std::string& level, StripeOptions options = {}) {
+  StripeCluster(const std::vector<uint32_t>& regions, const std::string& level, StripeOptions options = {},
+                uint32_t partitions = 8) {
     config_.name = "test";
-    config_.partitions = 8;
+    config_.partitions = partitions;
     Keyspace keyspace;
     keyspace.name = "carts";
     keyspace.read = keyspace.write = *Level::parse(level);

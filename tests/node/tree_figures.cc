@@ -1,0 +1,95 @@
+// What the tree exchange costs, in a cluster of two in one process: `tree_figures KEYS DIFFERENCES [PARTITIONS]` makes so
+// many keys on two nodes, takes DIFFERENCES of them away at one of them, and prints the messages and bytes with which they
+// are found and come back. As a test it runs small, and fails beyond the bounds of docs/benchmarks.md.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+
+#include "base/hash.h"
+#include "base/rng.h"
+#include "tests/node/stripe_cluster.h"
+
+using namespace cartwheel;
+using namespace cartwheel::node;
+
+namespace {
+
+constexpr double kBytesPerDifference = 1500;  // beside keys and values
+
+std::string key_of(uint64_t i) {
+  return "session:" + std::to_string(i);
+}
+
+uint64_t bytes_sent(StripeCluster& cluster) {
+  return cluster[0].stats().tree_bytes_sent + cluster[1].stats().tree_bytes_sent;
+}
+
+bool all_equal(StripeCluster& cluster) {
+  for (NodeIndex n = 0; n < 2; ++n) {
+    const TreeProgress progress = cluster[n].tree_progress();
+    if (progress.trees_to_build > 0 || progress.equal != progress.pairs) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const uint64_t keys = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 20'000;
+  const uint64_t differences = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 100;
+  const auto partitions = static_cast<uint32_t>(argc > 3 ? std::strtoul(argv[3], nullptr, 10) : 64);
+  StripeOptions options;
+  options.cache_bytes = 64 << 20;
+  StripeCluster cluster({2}, "one", options, partitions);
+  const std::string value(100, 'v');
+  for (uint64_t i = 0; i < keys; ++i) {
+    Operation set;
+    set.verb = Verb::kSet;
+    set.key = key_of(i);
+    set.args = {value};
+    set.expiry.kind = Expiry::Kind::kNone;
+    CHECK(cluster.call(0, std::move(set)).status.ok());
+  }
+  cluster.run(Duration::seconds(2));
+  cluster.kill(1);
+  Rng rng(1);
+  uint64_t lost = 0, row_bytes = 0;
+  for (std::set<uint64_t> gone; gone.size() < std::min(differences, keys);) {
+    const uint64_t i = rng.below(keys);
+    if (!gone.insert(i).second) continue;
+    const uint64_t hash = hash64(key_of(i));
+    const std::string row = header_row(object_base({0, arc_of_hash(hash, cluster.config().partitions)}, hash, key_of(i)));
+    std::string stored;
+    CHECK(*cluster.engine(1).get(row, &stored));
+    row_bytes += stored.size() + key_of(i).size();
+    storage::WriteBatch batch;
+    batch.erase(row);
+    CHECK(cluster.engine(1).write(std::move(batch)).ok());
+    ++lost;
+  }
+  const uint64_t before = cluster[0].stats().tree_bytes_sent;
+  cluster.boot(1);
+  for (int i = 0; i < 100'000 && cluster[1].tree_progress().trees_to_build > 0; ++i) cluster.run(Duration::millis(10));
+  const auto begin = std::chrono::steady_clock::now();
+  const Instant since = cluster.now().instant;
+  for (NodeIndex n = 0; n < 2; ++n) cluster[n].repair_now(cluster.now());
+  for (int i = 0; i < 10'000 && !all_equal(cluster); ++i) cluster.run(Duration::millis(10));
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  const uint64_t sent = bytes_sent(cluster) - before;
+  const uint64_t repaired = cluster[1].stats().tree_keys_repaired + cluster[0].stats().tree_keys_repaired;
+  const double each = static_cast<double>(sent - std::min(sent, row_bytes)) / static_cast<double>(std::max<uint64_t>(lost, 1));
+  std::printf("%llu keys, %llu lost, %llu repaired: %llu bytes sent, %.0f per difference beside keys and values; %.2f s of "
+              "processor, %lld ms of virtual time\n",
+              static_cast<unsigned long long>(keys), static_cast<unsigned long long>(lost),
+              static_cast<unsigned long long>(repaired), static_cast<unsigned long long>(sent), each, seconds,
+              static_cast<long long>((cluster.now().instant - since).us / 1000));
+  // All equal: one more round costs next to nothing.
+  const uint64_t idle = bytes_sent(cluster);
+  for (NodeIndex n = 0; n < 2; ++n) cluster[n].repair_now(cluster.now());
+  cluster.run(Duration::millis(500));
+  std::printf("equal: %llu bytes a round\n", static_cast<unsigned long long>(bytes_sent(cluster) - idle));
+  const bool good = repaired == lost && all_equal(cluster) && each <= kBytesPerDifference && bytes_sent(cluster) - idle <= 128;
+  if (!good) std::printf("FAILED: beyond the bounds\n");
+  return good ? 0 : 1;
+}
