@@ -393,6 +393,12 @@ void ObjectStore::flush(storage::WriteBatch& batch, const std::function<void(con
   overlay_.clear();
 }
 
+std::set<PartitionId> ObjectStore::changed_partitions() const {
+  std::set<PartitionId> partitions;
+  for (const StoredObject* object : dirty_) partitions.insert(object->partition_);
+  return partitions;
+}
+
 void ObjectStore::end_turn() {
   while (cache_used_ > cache_limit_ && !clock_hand_.empty()) evict_one();
 }

@@ -15,6 +15,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -155,6 +156,8 @@ class ObjectStore {
   // Forgets the cached objects of the partitions that are `gone`; their rows are the caller's business. REQUIRES: the
   // turn's changes are flushed. Invalidates pointers.
   void forget(const std::function<bool(PartitionId)>& gone);
+  // The partitions of objects that the turn has changed so far.
+  std::set<PartitionId> changed_partitions() const;
   // Lets go of what the cache has too much. Invalidates pointers.
   void end_turn();
 

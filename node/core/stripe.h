@@ -222,7 +222,7 @@ class Stripe {
   // Has all partitions compared with their other owners at once, by this node where it is the one that asks.
   void repair_now(Now now);
   TreeProgress tree_progress(std::optional<uint16_t> keyspace = {});  // of this one, or of all
-  // Of the partitions held here. Only between turns, like canonical_state().
+  // Of the partitions held here. What the present turn has changed is not ready.
   std::vector<PartitionDigest> partition_digests();
   // The hashes of all buckets of a partition's tree; and the keys of one bucket with their digests, at most `limit`.
   // kNotFound when the partition is not held here, or has no tree.

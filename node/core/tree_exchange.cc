@@ -502,9 +502,10 @@ TreeProgress Stripe::Impl::tree_progress(std::optional<uint16_t> keyspace) {
 
 std::vector<PartitionDigest> Stripe::Impl::partition_digests() {
   std::vector<PartitionDigest> out;
+  const std::set<PartitionId> ahead = store_.changed_partitions();  // whose clock is ahead of the tree
   for (auto& [id, p] : partitions_) {
     if (by_arc_[id.keyspace][id.arc] != &p || p.leftover) continue;
-    out.push_back({id, clock_hash(p), p.tree.root(), p.keys, is_comparable(p)});
+    out.push_back({id, clock_hash(p), p.tree.root(), p.keys, is_comparable(p) && !ahead.contains(id)});
   }
   return out;
 }

@@ -168,7 +168,10 @@ struct Verdict {
   PartitionViews differing;
 };
 
-Verdict judge(const Cluster& cluster, PartitionViews views) {
+// What was found equal at an earlier look.
+using Equal = std::map<std::pair<int64_t, int64_t>, PartitionView>;
+
+Verdict judge(const Cluster& cluster, PartitionViews views, Equal& equal) {
   Verdict verdict;
   for (const MemberAnswer& each : cluster.members) {
     if (!decoded(each).is_object()) verdict.unreachable.push_back(each.name);
@@ -176,7 +179,8 @@ Verdict judge(const Cluster& cluster, PartitionViews views) {
   for (const auto& [keyspace, wanted] : cluster.keyspaces) {
     for (size_t arc = 0; arc < wanted.owners.size(); ++arc) {
       const std::pair id(keyspace, static_cast<int64_t>(arc));
-      PartitionView& view = views[id];
+      auto before = equal.find(id);
+      PartitionView& view = before != equal.end() ? before->second : views[id];
       // Who is about to own it is not compared yet.
       std::erase_if(view.replicas, [&](const auto& replica) { return !wanted.owners[arc].contains(replica.node); });
       ++verdict.partitions;
@@ -184,8 +188,11 @@ Verdict judge(const Cluster& cluster, PartitionViews views) {
       for (const auto& replica : view.replicas) most = std::max(most, replica.keys);
       verdict.keys += most;
       verdict.copies += view.replicas.size();
-      if (view.state(cluster.owners(id)) == State::kEqual) continue;
-      verdict.differing[id] = std::move(view);
+      if (before != equal.end()) continue;
+      if (view.state(cluster.owners(id)) == State::kEqual)
+        equal[id] = std::move(view);
+      else
+        verdict.differing[id] = std::move(view);
     }
   }
   verdict.equal = verdict.differing.empty();
@@ -365,11 +372,12 @@ int run_verify_command(const ClusterCommand& command) {
   const std::string request = request_of({{"op", "digests"}});
   const auto end = Clock::now() + *limit;
   Verdict verdict;
+  Equal equal;
   // What differs because writes are under way is looked at again.
   for (;;) {
     for (MemberAnswer& each : cluster->members) each.status = Status(), each.document.clear();
     ask_members(cluster->members, request);
-    verdict = judge(*cluster, views_of(cluster->members));
+    verdict = judge(*cluster, views_of(cluster->members), equal);
     const bool may_pass = std::any_of(verdict.differing.begin(), verdict.differing.end(), [&](const auto& entry) {
       const State state = entry.second.state(cluster->owners(entry.first));
       return state == State::kBehind || state == State::kNoTree ||

@@ -1,6 +1,6 @@
-// What the tree exchange costs, in a cluster of two in one process: `tree_figures KEYS DIFFERENCES [PARTITIONS]` makes so
-// many keys on two nodes, takes DIFFERENCES of them away at one of them, and prints the messages and bytes with which they
-// are found and come back. As a test it runs small, and fails beyond the bounds of docs/benchmarks.md.
+// What the tree exchange costs, in a cluster of two in one process: `tree_figures KEYS DIFFERENCES [PARTITIONS]` makes
+// so many keys on two nodes, takes DIFFERENCES of them away at one of them, and prints the messages and bytes with
+// which they are found and come back. As a test it runs small, and fails beyond the bounds of docs/benchmarks.md.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -59,7 +59,8 @@ int main(int argc, char** argv) {
     const uint64_t i = rng.below(keys);
     if (!gone.insert(i).second) continue;
     const uint64_t hash = hash64(key_of(i));
-    const std::string row = header_row(object_base({0, arc_of_hash(hash, cluster.config().partitions)}, hash, key_of(i)));
+    const std::string row =
+        header_row(object_base({0, arc_of_hash(hash, cluster.config().partitions)}, hash, key_of(i)));
     std::string stored;
     CHECK(*cluster.engine(1).get(row, &stored));
     row_bytes += stored.size() + key_of(i).size();
@@ -78,18 +79,21 @@ int main(int argc, char** argv) {
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   const uint64_t sent = bytes_sent(cluster) - before;
   const uint64_t repaired = cluster[1].stats().tree_keys_repaired + cluster[0].stats().tree_keys_repaired;
-  const double each = static_cast<double>(sent - std::min(sent, row_bytes)) / static_cast<double>(std::max<uint64_t>(lost, 1));
-  std::printf("%llu keys, %llu lost, %llu repaired: %llu bytes sent, %.0f per difference beside keys and values; %.2f s of "
-              "processor, %lld ms of virtual time\n",
-              static_cast<unsigned long long>(keys), static_cast<unsigned long long>(lost),
-              static_cast<unsigned long long>(repaired), static_cast<unsigned long long>(sent), each, seconds,
-              static_cast<long long>((cluster.now().instant - since).us / 1000));
+  const double each =
+      static_cast<double>(sent - std::min(sent, row_bytes)) / static_cast<double>(std::max<uint64_t>(lost, 1));
+  std::printf(
+      "%llu keys, %llu lost, %llu repaired: %llu bytes sent, %.0f per difference beside keys and values; %.2f s of "
+      "processor, %lld ms of virtual time\n",
+      static_cast<unsigned long long>(keys), static_cast<unsigned long long>(lost),
+      static_cast<unsigned long long>(repaired), static_cast<unsigned long long>(sent), each, seconds,
+      static_cast<long long>((cluster.now().instant - since).us / 1000));
   // All equal: one more round costs next to nothing.
   const uint64_t idle = bytes_sent(cluster);
   for (NodeIndex n = 0; n < 2; ++n) cluster[n].repair_now(cluster.now());
   cluster.run(Duration::millis(500));
   std::printf("equal: %llu bytes a round\n", static_cast<unsigned long long>(bytes_sent(cluster) - idle));
-  const bool good = repaired == lost && all_equal(cluster) && each <= kBytesPerDifference && bytes_sent(cluster) - idle <= 128;
+  const bool good =
+      repaired == lost && all_equal(cluster) && each <= kBytesPerDifference && bytes_sent(cluster) - idle <= 128;
   if (!good) std::printf("FAILED: beyond the bounds\n");
   return good ? 0 : 1;
 }
