@@ -30,6 +30,8 @@ const char* code_name(Code code) {
       return "unsupported";
     case Code::kShuttingDown:
       return "shutting_down";
+    case Code::kBadToken:
+      return "bad_token";
   }
   return "unknown";
 }

@@ -23,6 +23,7 @@ enum class Code : unsigned char {
   kNotFound = 10,        // an object of the API (a keyspace, a node) does not exist; a missing key is not an error
   kUnsupported = 11,     // this keyspace or version cannot do it, and says why
   kShuttingDown = 12,    // the node drains; another one will answer
+  kBadToken = 13,        // a session token that is damaged, of another cluster or of a later format
 };
 
 // The name of `code` in lower_snake_case, as it appears in logs and RPC errors.

@@ -86,7 +86,7 @@ bool read_value(MsgReader& in, int depth, Value& value) {
 }
 
 Code known_code(uint64_t code) {
-  return code <= static_cast<uint64_t>(Code::kShuttingDown) ? static_cast<Code>(code) : Code::kUnknownOutcome;
+  return code <= static_cast<uint64_t>(Code::kBadToken) ? static_cast<Code>(code) : Code::kUnknownOutcome;
 }
 
 }  // namespace

@@ -8,9 +8,6 @@ namespace cartwheel::node {
 namespace {
 // The coordinator of a forwarded request answers by the deadline; its answer needs a moment to get here.
 constexpr Duration kAnswerTime = Duration::millis(50);
-// How often a request is passed on: while nodes learn of a change of the ring one after the other, an owner of
-// yesterday may pass it on to one of today.
-constexpr uint8_t kHopsMax = 3;
 }  // namespace
 
 uint32_t arc_of_operation(const ClusterConfig& config, const Operation& operation) {
@@ -79,6 +76,7 @@ Result<Stripe::Impl::Needs> Stripe::Impl::needs_of(const Request& request, const
 // only read.
 void Stripe::Impl::start(Caller caller, Request request, Partition& p, uint64_t hash) {
   bool writes = is_write(request.operation.verb);
+  if (must_wait_for_session(request, p) && forward_for_session(caller, request, p)) return;
   if (!gates_.empty() && !is_arc_wide(request.operation.verb)) {
     auto gate = gates_.find(gate_key(request));
     if (gate != gates_.end() && (writes || gate->second.writer || !gate->second.queue.empty())) {
@@ -99,6 +97,12 @@ void Stripe::Impl::start(Caller caller, Request request, Partition& p, uint64_t 
       return;
     }
   }
+  if (must_wait_for_session(request, p)) {
+    auto wanted = needs_of(request, p, true);
+    if (!wanted.ok()) return answer(caller, {wanted.status(), {}}, true);
+    begin_read_phase(std::move(caller), std::move(request), p, hash, std::move(*wanted));
+    return;
+  }
   execute(std::move(caller), std::move(request), p, hash);
 }
 
@@ -113,7 +117,9 @@ void Stripe::Impl::execute(Caller caller, Request request, Partition& p, uint64_
   if (!is_write(op.verb)) {
     ++stats_.reads;
     auto value = execute_read(store_, **object, op, wall_);
-    return answer(caller, {value.status(), value.ok() ? std::move(*value) : Value()}, true);
+    Reply reply{value.status(), value.ok() ? std::move(*value) : Value()};
+    if (request.session) reply.seen = seen_of(request, p);
+    return answer(caller, std::move(reply), true);
   }
   auto wanted = needs_of(request, p, false);
   if (!wanted.ok()) return answer(caller, {wanted.status(), {}}, true);
@@ -133,6 +139,7 @@ void Stripe::Impl::execute_write_now(Caller caller, Request request, Partition& 
   auto value = execute_write(mutation, request.operation, wall_, keyspace.default_ttl_ms);
   crdt::Delta delta = mutation.take();
   Reply reply{value.status(), value.ok() ? std::move(*value) : Value()};
+  if (request.session) reply.seen = seen_of(request, p);
   if (delta.changes.empty()) return answer(caller, std::move(reply));
   if (keyspace.durability == Keyspace::Durability::kAlways) out_.sync = true;
   bool waits = (wanted.owners.total > 1 || wanted.others) && reply.status.ok();
@@ -191,10 +198,11 @@ bool Stripe::Impl::needs_local(const Request& request) const {
   return local_read || (writes && is_local(request.level.value_or(keyspace.write)));
 }
 
-void Stripe::Impl::forward(Caller caller, Request request, const std::vector<NodeIndex>& replicas) {
+// `anywhere`: the caller has asked for an answer from wherever it can be had.
+void Stripe::Impl::forward(Caller caller, Request request, const std::vector<NodeIndex>& replicas, bool anywhere) {
   NodeIndex to = kNoNode;
   // A local level is a promise about this node's region: another one must not answer for it.
-  int least_local = needs_local(request) ? 1 : 0;
+  int least_local = !anywhere && needs_local(request) ? 1 : 0;
   for (int local = 1; local >= least_local && to == kNoNode; --local) {
     for (NodeIndex n : replicas) {
       if (n != options_.self && peers_[n].reachable && (region_of(n) == my_region_) == (local == 1)) {
@@ -254,7 +262,14 @@ void Stripe::Impl::on_forward(NodeIndex from, ForwardMessage m) {
 void Stripe::Impl::on_forward_reply(NodeIndex from, ForwardReplyMessage m) {
   auto it = pending_.find(m.id);
   if (it == pending_.end() || it->second.phase != Pending::Phase::kForwarded || it->second.forwarded_to != from) return;
-  finish(m.id, std::move(m.reply));
+  Reply reply = std::move(m.reply);
+  if (reply.seen) {  // which partition it is about is for this node to say
+    auto seen = std::make_shared<SessionSeen>(*reply.seen);
+    seen->keyspace = it->second.request.keyspace;
+    seen->arc = arc_of_operation(*config_, it->second.request.operation);
+    reply.seen = it->second.request.session ? std::move(seen) : nullptr;
+  }
+  finish(m.id, std::move(reply));
 }
 
 // --- answers and deadlines -------------------------------------------------------------------------------------------
@@ -280,6 +295,11 @@ void Stripe::Impl::on_deadline(uint64_t id) {
   bool late = op.request.deadline <= now_.instant;
   switch (op.phase) {
     case Pending::Phase::kReading:
+      if (op.session_until <= now_.instant && must_wait_for_session(op.request, *op.partition)) {
+        return end_read_phase(id,
+                              Status::Unavailable("session token: " + node_name(options_.self) +
+                                                  " has not got in time all that the session has written and read"));
+      }
       if (late) return end_read_phase(id, Status::Unavailable("not enough replicas answered in time"));
       if (op.catch_up_at <= now_.instant) {
         op.catch_up_at = Instant{INT64_MAX};

@@ -44,6 +44,40 @@ crdt::Clock read_clock(MsgReader& r) {
   return clock;
 }
 
+void write_dots(MsgWriter& w, const std::vector<SessionDot>& dots) {
+  w.array(static_cast<uint32_t>(dots.size() * 3));
+  for (const SessionDot& dot : dots) {
+    w.uint(dot.actor.node);
+    w.uint(dot.actor.epoch);
+    w.uint(dot.seq);
+  }
+}
+std::vector<SessionDot> read_dots(MsgReader& r) {
+  std::vector<SessionDot> dots;
+  uint32_t n = r.array();
+  if (n % 3 != 0 || n / 3 > kSessionDots) r.fail();
+  for (n /= 3; n > 0 && r.ok(); --n) {
+    uint64_t node = r.uint(), epoch = r.uint(), seq = r.uint();
+    if (node > UINT32_MAX || seq == 0 || seq > crdt::kMaxSeq) r.fail();
+    dots.push_back({{static_cast<uint32_t>(node), epoch}, seq});
+  }
+  return dots;
+}
+int64_t read_ms(MsgReader& r) {
+  uint64_t ms = r.uint();
+  if (ms > uint64_t{1} << 50) r.fail();
+  return r.ok() ? static_cast<int64_t>(ms) : 0;
+}
+
+// As open(), where a message may have one field more than `fields`: whether it has.
+MsgReader open_optional(std::string_view bytes, MessageType type, uint32_t fields, bool* has_more) {
+  MsgReader r(bytes);
+  uint32_t n = r.array();
+  *has_more = n == fields + 2;
+  if ((n != fields + 1 && n != fields + 2) || r.uint() != static_cast<uint64_t>(type)) r.fail();
+  return r;
+}
+
 template <typename T>
 Result<T> finished(const MsgReader& r, T message) {
   if (!r.done()) return Status::Corruption("a message does not decode");
@@ -180,7 +214,7 @@ Result<ReadReplyMessage> ReadReplyMessage::decode(std::string_view bytes) {
 
 std::string ForwardMessage::encode(Instant now) const {
   std::string out;
-  MsgWriter w = begin(out, MessageType::kForward, 11);
+  MsgWriter w = begin(out, MessageType::kForward, request.session ? 12 : 11);
   const Operation& op = request.operation;
   w.uint(id);
   w.uint(request.keyspace);
@@ -196,11 +230,20 @@ std::string ForwardMessage::encode(Instant now) const {
   w.uint(static_cast<uint64_t>(op.expiry.kind));
   w.sint(op.expiry.at.ms);
   w.uint(hops);
+  if (request.session) {
+    const SessionDemand& demand = *request.session;
+    w.array(4);
+    w.uint(static_cast<uint64_t>(demand.policy));
+    w.uint(static_cast<uint64_t>(demand.patience.us / 1000));
+    w.uint(static_cast<uint64_t>(demand.through_ms));
+    write_dots(w, demand.dots);
+  }
   return out;
 }
 
 Result<ForwardMessage> ForwardMessage::decode(std::string_view bytes, Instant now) {
-  MsgReader r = open(bytes, MessageType::kForward, 11);
+  bool has_session = false;
+  MsgReader r = open_optional(bytes, MessageType::kForward, 11, &has_session);
   ForwardMessage m;
   Operation& op = m.request.operation;
   m.id = r.uint();
@@ -235,21 +278,39 @@ Result<ForwardMessage> ForwardMessage::decode(std::string_view bytes, Instant no
   uint64_t hops = r.uint();
   if (hops > 255) r.fail();
   m.hops = static_cast<uint8_t>(hops);
+  if (has_session) {
+    auto demand = std::make_shared<SessionDemand>();
+    if (r.array() != 4) r.fail();
+    uint64_t policy = r.uint();
+    if (policy > static_cast<uint64_t>(SessionPolicy::kStale)) r.fail();
+    demand->policy = static_cast<SessionPolicy>(policy);
+    demand->patience = Duration::millis(static_cast<int64_t>(std::min<uint64_t>(r.uint(), 600'000)));
+    demand->through_ms = read_ms(r);
+    demand->dots = read_dots(r);
+    m.request.session = std::move(demand);
+  }
   return finished(r, std::move(m));
 }
 
 std::string ForwardReplyMessage::encode() const {
   std::string out;
-  MsgWriter w = begin(out, MessageType::kForwardReply, 4);
+  MsgWriter w = begin(out, MessageType::kForwardReply, reply.seen ? 5 : 4);
   w.uint(id);
   w.uint(static_cast<uint64_t>(reply.status.code()));
   w.str(reply.status.message());
   write_value(w, reply.value);
+  if (reply.seen) {
+    w.array(3);
+    w.uint((reply.seen->folded ? 1u : 0u) | (reply.seen->stale ? 2u : 0u));
+    w.uint(static_cast<uint64_t>(std::max<int64_t>(reply.seen->as_of_ms, 0)));
+    write_dots(w, reply.seen->dots);
+  }
   return out;
 }
 
 Result<ForwardReplyMessage> ForwardReplyMessage::decode(std::string_view bytes) {
-  MsgReader r = open(bytes, MessageType::kForwardReply, 4);
+  bool has_seen = false;
+  MsgReader r = open_optional(bytes, MessageType::kForwardReply, 4, &has_seen);
   ForwardReplyMessage m;
   m.id = r.uint();
   uint64_t code = r.uint();
@@ -257,6 +318,17 @@ Result<ForwardReplyMessage> ForwardReplyMessage::decode(std::string_view bytes) 
   std::string message(r.bytes());
   if (code != 0 && r.ok()) m.reply.status = Status(static_cast<Code>(code), std::move(message));
   m.reply.value = read_value(r);
+  if (has_seen) {
+    auto seen = std::make_shared<SessionSeen>();
+    if (r.array() != 3) r.fail();
+    uint64_t flags = r.uint();
+    if (flags > 3) r.fail();
+    seen->folded = (flags & 1) != 0;
+    seen->stale = (flags & 2) != 0;
+    seen->as_of_ms = read_ms(r);
+    seen->dots = read_dots(r);
+    m.reply.seen = std::move(seen);
+  }
   return finished(r, std::move(m));
 }
 

@@ -80,7 +80,8 @@ struct ReadReplyMessage {
   static Result<ReadReplyMessage> decode(std::string_view bytes);
 };
 
-// A request that another node coordinates. [type, id, keyspace, timeout_ms, level, operation, hops]
+// A request that another node coordinates. [type, id, keyspace, timeout_ms, level, operation, hops], and behind them,
+// of a client with a session, [policy, patience_ms, through_ms, [node, epoch, seq, …]]
 struct ForwardMessage {
   uint64_t id = 0;
   uint8_t hops = 1;  // how often it was passed on
@@ -89,7 +90,8 @@ struct ForwardMessage {
   static Result<ForwardMessage> decode(std::string_view bytes, Instant now);
 };
 
-// [type, id, code, message, value]
+// [type, id, code, message, value], and behind them, if the reply tells a session what it has shown, [flags, as_of_ms,
+// [node, epoch, seq, …]]; flags: 1 folded, 2 stale. The asker knows which partition it is about.
 struct ForwardReplyMessage {
   uint64_t id = 0;
   Reply reply;

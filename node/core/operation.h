@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "base/status.h"
 #include "base/time.h"
 #include "node/core/level.h"
+#include "node/core/session_token.h"
 
 namespace cartwheel::node {
 
@@ -107,6 +109,8 @@ struct Request {
   Operation operation;
   std::optional<Level> level;  // overrides the keyspace's read (for a read) or write level
   Instant deadline;            // work that is older is dropped
+  // Of a client with a session token. Who asks this way is told what the reply has shown.
+  std::shared_ptr<const SessionDemand> session = nullptr;
 };
 
 // A plain tree of values, the least that RESP and MessagePack have in common.
@@ -127,6 +131,7 @@ struct Value {
 struct Reply {
   Status status;  // of a write: kUnavailable means not applied, kUnknownOutcome that it may be or become visible
   Value value;    // only when status is ok
+  std::shared_ptr<const SessionSeen> seen = nullptr;  // of a request with a session about one key, when status is ok
 };
 
 using ReplyCallback = std::function<void(Reply)>;

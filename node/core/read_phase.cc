@@ -10,7 +10,7 @@ namespace cartwheel::node {
 
 // Returns whether the phase has begun; if not, the request was answered or passed on.
 bool Stripe::Impl::begin_read_phase(Caller caller, Request request, Partition& p, uint64_t hash, Needs wanted) {
-  if (p.recovering) {
+  if (p.recovering && wanted.owners.total > 1) {
     if (caller.origin != kNoNode) {
       ++stats_.unavailable;
       answer(caller, {Status::Unavailable(node_name(options_.self) +
@@ -55,6 +55,13 @@ bool Stripe::Impl::begin_read_phase(Caller caller, Request request, Partition& p
   op.hedge_at = now_.instant + options_.hedge_delay;
   schedule(op.request.deadline, id);
   schedule(op.hedge_at, id);
+  if (must_wait_for_session(op.request, p)) {
+    const SessionDemand& demand = *op.request.session;
+    op.session_until = op.request.deadline;
+    if (demand.patience.us > 0) op.session_until = std::min(op.session_until, now_.instant + demand.patience);
+    schedule(op.session_until, id);
+    awaiting_session_.insert(id);
+  }
   Pending& kept = pending_.emplace(id, std::move(op)).first->second;
   ask_replicas(id, kept, false);
   return true;
@@ -152,13 +159,16 @@ void Stripe::Impl::check_read_phase(uint64_t id) {
     ++op.acked[region_of(awaited.first)];
     return true;
   });
-  if (met(op.needs.owners, op.acked)) end_read_phase(id, Status::Ok());
+  if (met(op.needs.owners, op.acked) && !must_wait_for_session(op.request, *op.partition)) {
+    end_read_phase(id, Status::Ok());
+  }
 }
 
 void Stripe::Impl::end_read_phase(uint64_t id, Status status) {
   auto it = pending_.find(id);
   Pending op = std::move(it->second);
   pending_.erase(it);
+  awaiting_session_.erase(id);
   std::string key = gate_key(op.request);
   bool writer = is_write(op.request.operation.verb);
   if (!status.ok()) {

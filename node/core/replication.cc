@@ -153,6 +153,7 @@ void Stripe::Impl::on_announce(NodeIndex from, AnnounceMessage m) {
     for (auto& [id, p] : partitions_) {
       if (p.recovering) check_recovered(p);
     }
+    if (!awaiting_session_.empty()) check_sessions_of(nullptr);
   }
   send(from, AnnounceAckMessage{m.instance, peer.version}.encode());
 }

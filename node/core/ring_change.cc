@@ -243,6 +243,7 @@ void Stripe::Impl::reconsider_operations() {
     std::string key = gate_key(request);
     bool writer = is_write(request.operation.verb);
     pending_.erase(it);
+    awaiting_session_.erase(id);
     Gate& gate = gates_.at(key);
     if (writer)
       gate.writer = false;
@@ -255,7 +256,7 @@ void Stripe::Impl::reconsider_operations() {
       forward(std::move(caller), std::move(request), p.owners);
     else if (auto wanted = needs_of(request, p, true); !wanted.ok())
       answer(caller, {wanted.status(), {}});
-    else if (wanted->owners.total > 1)
+    else if (wanted->owners.total > 1 || must_wait_for_session(request, p))
       holds_gate = begin_read_phase(std::move(caller), std::move(request), p, hash, std::move(*wanted));
     else
       execute(std::move(caller), std::move(request), p, hash);

@@ -271,6 +271,7 @@ void Stripe::Impl::log_delta(Partition& p, const crdt::Delta& delta, std::string
 void Stripe::Impl::clock_advanced(Partition& p) {
   p.version = ++version_;
   if (p.recovering) check_recovered(p);
+  if (!awaiting_session_.empty()) check_sessions_of(&p);
   auto it = awaiting_clock_.find(p.id);
   if (it == awaiting_clock_.end()) return;
   std::vector<uint64_t> ids = std::move(it->second);

@@ -2,6 +2,7 @@
 //   stripe.cc       life: recovery, turns, the engine's rows, looking in
 //   coordinator.cc  requests: levels, forwarding, answers
 //   read_phase.cc   quorum reads, and the order of requests for one key meanwhile
+//   session.cc      what session tokens demand of a read, and what replies tell them
 //   replication.cc  deltas and acks between replicas, clock announcements, which peers are reachable
 //   catch_up.cc     exact catch-up by the dot log
 //   exchange.cc     full exchange, where the log does not reach
@@ -32,6 +33,10 @@ namespace cartwheel::node {
 // The least distance of two epochs of a node: ids of messages begin with the epoch and count on from it, so that those
 // of a life whose clock went back must not run into those of the one before.
 inline constexpr uint64_t kEpochStep = 1ull << 32;
+
+// How often a request is passed on: while nodes learn of a change of the ring one after the other, an owner of
+// yesterday may pass it on to one of today.
+inline constexpr uint8_t kHopsMax = 3;
 
 struct Stripe::Impl {
   // Who waits for a reply: a callback of this node, or a request that `origin` passed on.
@@ -67,6 +72,7 @@ struct Stripe::Impl {
     std::vector<std::pair<NodeIndex, crdt::Clock>> awaited;
     Instant hedge_at{INT64_MAX};
     Instant catch_up_at{INT64_MAX};
+    Instant session_until{INT64_MAX};  // kReading: no longer does it wait for what its session demands
   };
 
   // Requests for one key that wait because an earlier one is in its read phase.
@@ -221,7 +227,7 @@ struct Stripe::Impl {
   void execute(Caller caller, Request request, Partition& p, uint64_t hash);
   void execute_write_now(Caller caller, Request request, Partition& p, StoredObject& object, const Needs& wanted);
   void publish(Partition& p, const crdt::Delta& delta, uint64_t ack_id, const Needs& wanted, Pending* op);
-  void forward(Caller caller, Request request, const std::vector<NodeIndex>& replicas);
+  void forward(Caller caller, Request request, const std::vector<NodeIndex>& replicas, bool anywhere = false);
   bool begin_read_phase(Caller caller, Request request, Partition& p, uint64_t hash, Needs wanted);
   void ask_replicas(uint64_t id, Pending& op, bool everyone);
   void check_read_phase(uint64_t id);
@@ -246,6 +252,14 @@ struct Stripe::Impl {
   void on_forward(NodeIndex from, ForwardMessage m);
   void on_forward_reply(NodeIndex from, ForwardReplyMessage m);
   static std::string gate_key(const Request& request);
+
+  // --- session.cc
+  bool has_session(const Request& request) const;
+  bool covers_session(const Request& request, const Partition& p) const;
+  bool must_wait_for_session(const Request& request, const Partition& p) const;
+  bool forward_for_session(Caller& caller, Request& request, const Partition& p);
+  void check_sessions_of(const Partition* p);
+  std::shared_ptr<const SessionSeen> seen_of(const Request& request, const Partition& p) const;
 
   // --- replication.cc
   void replicate(Partition& p, std::string_view encoded, uint64_t ack_id, const Needs& wanted, Pending* op);
@@ -393,6 +407,7 @@ struct Stripe::Impl {
   std::unordered_map<uint64_t, std::string> gated_keys_;  // the gate of each request that waits behind one
   uint64_t gated_ = 0;
   std::map<PartitionId, std::vector<uint64_t>> awaiting_clock_;
+  std::set<uint64_t> awaiting_session_;              // operations whose session's demand was not met when they began
   std::map<int64_t, std::vector<uint64_t>> timers_;  // by 5 ms
 
   std::map<PartitionId, Repair> repairs_;

@@ -9,12 +9,13 @@
 namespace cartwheel::resp {
 
 std::span<const CommandGroup> command_groups() {
-  static const std::array<CommandGroup, 7> kGroups = {{
+  static const std::array<CommandGroup, 8> kGroups = {{
       {"string", "Strings and counters", string_commands()},
       {"hash", "Hashes", hash_commands()},
       {"set", "Sets", set_commands()},
       {"generic", "Keys and expiry", key_commands()},
       {"connection", "Connection", connection_commands()},
+      {"connection", "Session tokens", session_commands()},
       {"server", "Server", server_commands()},
       {"cluster", "Cluster-aware clients", cluster_commands()},
   }};

@@ -63,6 +63,7 @@ std::string commands_as_markdown();
 // The families.
 std::span<const Command> cluster_commands();
 std::span<const Command> connection_commands();
+std::span<const Command> session_commands();
 std::span<const Command> server_commands();
 std::span<const Command> key_commands();
 std::span<const Command> string_commands();

@@ -38,6 +38,7 @@ void reset(Call& call) {
   choose_database(call, 0, call.session.backend().cluster().keyspace_of_select(0));
   state.name.clear();
   state.protocol = 2;
+  call.session.track_nothing();
   call.out.simple("RESET");
 }
 

@@ -75,6 +75,8 @@ std::string error_text(const Status& status, bool hash_number) {
       return "OVERLOADED " + message;
     case Code::kShuttingDown:
       return "LOADING " + message;
+    case Code::kBadToken:
+      return "BADTOKEN " + message;
     case Code::kInvalidArgument:
     case Code::kTooLarge:
     case Code::kNotFound:

@@ -5,6 +5,7 @@
 //   ERR          the request is wrong, too large or not possible here; the text says why
 //   UNAVAILABLE  too few replicas could be reached; nothing was applied
 //   UNKNOWN      the outcome of a write is not known: it may be, or become, visible
+//   BADTOKEN     a session token is damaged, of another cluster or of a later format; nothing has changed
 //   OVERLOADED   a queue is full; nothing was applied, try again later
 //   LOADING      the node is shutting down; nothing was applied. Redis says so while it starts; redis-py, for one,
 //   takes

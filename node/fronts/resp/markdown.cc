@@ -20,14 +20,40 @@ several keys is not atomic: each key is read or written for itself.
 
 )";
 
+constexpr const char* kSessions = R"(## What a session token promises
+
+`CARTWHEEL.TOKEN` begins to track what the connection writes and reads, and returns that as a token of at most 256 characters.
+`CARTWHEEL.TOKEN <token>` makes a connection to any node of any region go on from there. From then on
+
+- **read your writes**: a read shows what the session has written,
+- **monotonic reads**: a read shows no older state than the session has read before; what was read as deleted stays deleted,
+
+for all commands that read a key, and for those that act on what is there (`DEL`, `HDEL`, `SREM`, `EXPIRE`, `GETDEL` …). Not for
+`SCAN` and `DBSIZE`, nor for the number that `INCR`, `HINCRBY`, `HSET` or `SADD` returns, nor for a write that ended in `UNKNOWN`. What to do
+when the node lacks some of it:
+
+| policy | |
+|---|---|
+| `WAIT ms` (default: as long as a request may take, which is also the most) | wait until the node has it; past that `UNAVAILABLE session token: …`, and nothing was applied |
+| `FORWARD` | let a replica answer that is known to have it, of another region too, whose levels then count there; else wait |
+| `STALE` | answer; `CARTWHEEL.STALE` counts how often that was without all of it |
+
+The token moves with every command; ask for it when the session moves. While one is tracked, a pipelined command begins when those before it
+are answered. `RESET` ends tracking; a connection that never asks pays nothing. A token that is too long, damaged, of a later
+format or of another cluster is `BADTOKEN`, and the connection's own stays as it was. A token can demand a write that a loss of power took from
+all replicas that had it: then its reads of that partition end in `UNAVAILABLE` after the wait, and the client begins a new one with `RESET`.
+
+)";
+
 constexpr const char* kErrors = R"(## Errors
 
 | Code | Meaning | Applied? |
 |---|---|---|
 | `ERR` | the request is wrong, too large or not possible here; the text says why | no |
 | `WRONGTYPE` | the key holds another type | no |
-| `UNAVAILABLE` | too few replicas could be reached for the level | no |
+| `UNAVAILABLE` | too few replicas could be reached for the level, or the node lacks what the session token demands | no |
 | `UNKNOWN` | a write may be, or become, visible: the time was up after it was sent | perhaps |
+| `BADTOKEN` | a session token is too long, damaged, of another cluster or of a later format | no |
 | `OVERLOADED` | a queue is full; try again later | no |
 | `LOADING` | the node is shutting down and about to close; another one answers | no |
 | `NOPROTO`, `WRONGPASS` | as in Redis | no |
@@ -65,7 +91,7 @@ std::string commands_as_markdown() {
     }
     text += "\n";
   }
-  return text + kErrors;
+  return text + kSessions + kErrors;
 }
 
 }  // namespace cartwheel::resp

@@ -60,7 +60,8 @@ void RespSession::resume() {
 }
 
 bool RespSession::paused() const {
-  return closing_ || replies_.waiting_operations() >= limits::kConnectionInFlight ||
+  return closing_ || (tracked_ != nullptr && replies_.waiting_operations() > 0) ||
+         replies_.waiting_operations() >= limits::kConnectionInFlight ||
          replies_.size() >= limits::kConnectionInFlight || output_.size() + replies_.held_bytes() >= kOutputPauseBytes;
 }
 
@@ -147,6 +148,14 @@ void RespSession::submit(node::Operation operation) {
   request.keyspace = static_cast<uint16_t>(state_.keyspace);
   request.operation = std::move(operation);
   request.deadline = backend_.now().instant + backend_.request_timeout();
+  if (tracked_ != nullptr) {
+    const node::ClusterConfig& cluster = backend_.cluster();
+    auto demand = std::make_shared<node::SessionDemand>(
+        tracked_->token.demand(request.keyspace, node::arc_of(request.operation.key, cluster.partitions)));
+    demand->policy = tracked_->policy;
+    demand->patience = tracked_->patience;
+    request.session = std::move(demand);
+  }
   send(std::move(request), next_operation_++);
 }
 
@@ -185,6 +194,10 @@ bool RespSession::scan_further(PendingReply& pending, Reply& reply, uint32_t ope
 
 void RespSession::on_reply(uint32_t operation, Reply reply) {
   if (given_up_) return;
+  if (tracked_ != nullptr && reply.seen != nullptr) {
+    tracked_->token.add(*reply.seen);
+    tracked_->stale += reply.seen->stale ? 1 : 0;
+  }
   bool of_current = executing_ && operation - current_.first < current_.operations;
   PendingReply& pending = of_current ? current_ : replies_.of(operation);
   if (pending.walk != nullptr && scan_further(pending, reply, operation)) return;

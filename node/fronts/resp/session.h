@@ -9,7 +9,8 @@
 // Invariants:
 //   1. Each command gets exactly one reply, in order, in the protocol (RESP2 or RESP3) that was in force when it came.
 //   2. Operations are submitted in the order of commands, so a later one never overtakes an earlier one on the same
-//   key.
+//      key. While the connection tracks a session, a command begins when those before it are answered: its operations
+//      demand what all of them wrote and read.
 //   3. Memory is bounded: unanswered operations by kConnectionInFlight and one command, unread replies by
 //      kConnectionOutputBytes (beyond it the connection is given up), input by one request and what one read brings.
 // One thread.
@@ -44,6 +45,14 @@ struct ConnectionState {
   int keyspace = -1;  // index in ClusterConfig::keyspaces of `database`; -1 when no keyspace has that number
   const Command* last_command = nullptr;
   Instant connected, last_received;
+};
+
+// Of a connection that has asked for its session token, or set one.
+struct TrackedSession {
+  node::SessionToken token;
+  node::SessionPolicy policy = node::SessionPolicy::kWait;
+  Duration patience{};  // as SessionDemand has it
+  uint64_t stale = 0;   // operations that were answered although the token was not covered
 };
 
 class RespSession {
@@ -86,6 +95,9 @@ class RespSession {
   void expect(size_t operations, Finish finish, int64_t extra);
   void submit(node::Operation operation);
   void scan(node::Operation operation, Finish finish);
+  TrackedSession* tracked() { return tracked_.get(); }  // nullptr: nothing is tracked
+  void track(TrackedSession session) { tracked_ = std::make_unique<TrackedSession>(std::move(session)); }
+  void track_nothing() { tracked_.reset(); }
 
  private:
   struct Return;
@@ -104,6 +116,7 @@ class RespSession {
   Backend& backend_;
   SessionHandle* handle_;
   ConnectionState state_;
+  std::unique_ptr<TrackedSession> tracked_;
   RespParser parser_;
   ReplyQueue replies_;    // of commands before current_ that wait for operations, or behind one that does
   PendingReply current_;  // of the command that is being executed
