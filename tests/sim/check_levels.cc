@@ -60,6 +60,7 @@ bool excused_as_gone(const SimWorld& world, const Event& event, const node::Leve
 
 bool stays_in_region(const SimWorld& world, const OpRecord& read) {
   bool local = read.level.kind == node::Level::Kind::kLocalOne || read.level.kind == node::Level::Kind::kLocalQuorum;
+  if (read.session != 0 && read.policy == node::SessionPolicy::kForward) return !local;
   return !local || world.replicas(read.keyspace)[region_of(world, read.node)] > 0;
 }
 

@@ -36,6 +36,10 @@ Verdict check_levels(const SimWorld& world);
 // that expired was not read any more. REQUIRES: converged.
 Verdict check_sessions(SimWorld& world);
 
+// What a client's session token promises: it reads its own writes, and its reads never go back, at whatever node of
+// whatever region.
+Verdict check_tokens(const SimWorld& world);
+
 // Objects that expired longer ago than the grace are gone from every replica's rows.
 Verdict check_purged(SimWorld& world);
 
@@ -73,7 +77,7 @@ bool excused_as_gone(const SimWorld& world, const OpRecord& op);  // any of its 
 bool removal_is_gone(const SimWorld& world, const OpRecord& removal);
 
 // Whether the level of a read means the same wherever it is coordinated, or it is coordinated in the region of the node
-// that was asked.
+// that was asked. A session may ask to be forwarded to anywhere.
 bool stays_in_region(const SimWorld& world, const OpRecord& read);
 
 // The region of the node, by its index in config.regions.

@@ -68,6 +68,10 @@ std::string to_string(const OpRecord& op) {
   if (op.operation.expiry.kind == node::Expiry::Kind::kAt) {
     text += " expiry " + std::to_string(op.operation.expiry.at.ms);
   }
+  if (op.session != 0) {
+    static const char* const kPolicies[] = {"wait", "forward", "stale"};
+    text += " session " + std::to_string(op.session) + " " + kPolicies[static_cast<int>(op.policy)];
+  }
   text += " level " + op.level.to_string() + " at node " + std::to_string(op.node) + ": " +
           kOutcomes[static_cast<int>(op.outcome)];
   if (op.outcome != Outcome::kPending && !op.reply.status.ok()) text += " (" + op.reply.status.to_string() + ")";
@@ -75,7 +79,8 @@ std::string to_string(const OpRecord& op) {
 }
 
 OpRecord& History::invoke(uint16_t keyspace, node::Operation operation, node::Level level, node::NodeIndex node,
-                          Partition partition, int64_t now_us, WallTime wall) {
+                          Partition partition, int64_t now_us, WallTime wall, uint64_t session,
+                          node::SessionPolicy policy) {
   OpRecord& op = ops_.emplace_back();
   op.id = ops_.size();
   op.keyspace = keyspace;
@@ -83,6 +88,8 @@ OpRecord& History::invoke(uint16_t keyspace, node::Operation operation, node::Le
   op.level = level;
   op.node = node;
   op.partition = partition;
+  op.session = session;
+  op.policy = policy;
   op.invoked_us = now_us;
   op.invoked_wall = wall;
   for (const std::string& each : tags_of(op.operation)) add_tag(each, op);

@@ -54,6 +54,8 @@ struct OpRecord {
   node::Operation operation;
   node::Level level;  // the request's, or the keyspace's
   node::NodeIndex node = node::kNoNode;
+  uint64_t session = 0;  // of a client with a token; 0: none
+  node::SessionPolicy policy = node::SessionPolicy::kWait;
   Partition partition;
   int64_t invoked_us = 0;
   int64_t ended_us = -1;
@@ -81,7 +83,8 @@ class History {
  public:
   // --- recording
   OpRecord& invoke(uint16_t keyspace, node::Operation operation, node::Level level, node::NodeIndex node,
-                   Partition partition, int64_t now_us, WallTime wall);
+                   Partition partition, int64_t now_us, WallTime wall, uint64_t session = 0,
+                   node::SessionPolicy policy = node::SessionPolicy::kWait);
   // The answer to `id`, once.
   void answer(uint64_t id, const node::Reply& reply, int64_t now_us, WallTime wall);
   // The connection broke before the answer came.

@@ -94,7 +94,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Planted{Bug::kQuorumReadsLocal, "QuorumReadsLocal"}, Planted{Bug::kLwwByArrival, "LwwByArrival"},
                     Planted{Bug::kUnionWithoutFloorCheck, "UnionWithoutFloorCheck"},
                     Planted{Bug::kPendingRangeNotApplied, "PendingRangeNotApplied"},
-                    Planted{Bug::kTreeIgnoresClock, "TreeIgnoresClock"}),
+                    Planted{Bug::kTreeIgnoresClock, "TreeIgnoresClock"}, Planted{Bug::kTokenIgnored, "TokenIgnored"},
+                    Planted{Bug::kTokenForgetsReads, "TokenForgetsReads"}),
     [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace

@@ -112,6 +112,8 @@ Plan make_plan(uint64_t seed, bool verbose, bool ring) {
   workload.weights[rng.below(6)] += 2;
   workload.weights[6] = std::min(workload.weights[6], 1u);
   if (plan.faults.none()) workload.timeout_min_ms = 2000;
+  Rng sessions(mixed(seed) + 3);  // apart, so that the rest of a run does not depend on it
+  if (sessions.chance(0.4)) workload.tokens = sessions.uniform();
   plan.fault_time = Duration{log_uniform(rng, 8e6, 40e6)};
   return plan;
 }
@@ -209,6 +211,7 @@ class Run {
     if (Verdict wrong = check_levels(world_)) return wrong;
     if (Verdict wrong = check_sessions(world_)) return wrong;
     if (Verdict wrong = check_trees(world_)) return wrong;
+    if (Verdict wrong = check_tokens(world_)) return wrong;
     return plan_.faults.none() ? check_healthy(world_) : Verdict();
   }
 

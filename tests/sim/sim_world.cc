@@ -385,7 +385,7 @@ void SimWorld::heal() {
 // --- operations ------------------------------------------------------------------------------------------------------
 
 uint64_t SimWorld::submit(NodeIndex n, uint16_t keyspace, node::Operation operation, std::optional<node::Level> level,
-                          Duration timeout, Done done) {
+                          Duration timeout, Done done, ClientSession session) {
   const node::Keyspace& space = config_->keyspaces[keyspace];
   Machine& machine = machines_[n];
   Now now = machine.clock->at(queue_.now());
@@ -394,9 +394,13 @@ uint64_t SimWorld::submit(NodeIndex n, uint16_t keyspace, node::Operation operat
   request.operation = operation;
   request.level = level;
   request.deadline = now.instant + timeout;
+  request.session = session.demand;
   node::Level effective = level.value_or(node::is_write(operation.verb) ? space.write : space.read);
   Partition partition{keyspace, node::arc_of_operation(*config_, operation)};
-  uint64_t id = history_.invoke(keyspace, std::move(operation), effective, n, partition, queue_.now(), wall()).id;
+  uint64_t id = history_
+                    .invoke(keyspace, std::move(operation), effective, n, partition, queue_.now(), wall(),
+                            session.number, session.demand ? session.demand->policy : node::SessionPolicy::kWait)
+                    .id;
   done_.push_back(std::move(done));
   SimStripe& target = stripe(n, node::stripe_of(*config_, request));
   if (machine.down || !target.alive()) {

@@ -36,6 +36,12 @@ struct WorldOptions {
   node::StripeOptions stripe;              // self, stripe, seed and boot_id are set by the world
 };
 
+// The session of a client with a token, and what the token demands of one request.
+struct ClientSession {
+  uint64_t number = 0;  // 0: none
+  std::shared_ptr<const node::SessionDemand> demand;
+};
+
 class SimWorld {
  public:
   // REQUIRES: finish(config) was ok.
@@ -102,7 +108,8 @@ class SimWorld {
   // A client sends `operation` to node `n`; `done` is called when it has the answer or the node has died. Returns its
   // id.
   uint64_t submit(node::NodeIndex n, uint16_t keyspace, node::Operation operation,
-                  std::optional<node::Level> level = {}, Duration timeout = Duration::millis(2000), Done done = {});
+                  std::optional<node::Level> level = {}, Duration timeout = Duration::millis(2000), Done done = {},
+                  ClientSession session = {});
   // The same, and the world runs until it has ended.
   const OpRecord& call(node::NodeIndex n, uint16_t keyspace, node::Operation operation,
                        std::optional<node::Level> level = {}, Duration timeout = Duration::millis(2000));

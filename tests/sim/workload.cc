@@ -27,12 +27,13 @@ Operation operation(Verb verb, std::string key, std::vector<std::string> args = 
 }  // namespace
 
 Workload::Workload(SimWorld& world, WorkloadOptions options, uint64_t seed)
-    : world_(world), options_(std::move(options)), rng_(seed) {
+    : world_(world), options_(std::move(options)), rng_(seed), session_rng_(~seed) {
   if (options_.weights.empty()) options_.weights.assign(kFamilies, 1);
   options_.weights.resize(kFamilies, 0);
   for (uint32_t i = 0; i < options_.clients; ++i) {
     clients_.emplace_back();
     clients_.back().region = i % world.config().regions.size();
+    if (session_rng_.chance(options_.tokens)) clients_.back().session = ++last_session_;
   }
 }
 
@@ -104,8 +105,60 @@ void Workload::issue(size_t number) {
   }
   Duration timeout =
       Duration::millis(options_.timeout_min_ms + static_cast<int64_t>(rng_.below(rng_.chance(0.2) ? 200 : 3000)));
-  world_.submit(pick_node(client), keyspace, std::move(op), pick_level(), timeout,
-                [this, number](const OpRecord&) { next(number); });
+  node::NodeIndex at = pick_node(client);
+  if (client.session != 0 && session_rng_.chance(0.4)) {
+    at = static_cast<node::NodeIndex>(session_rng_.below(world_.config().nodes.size()));
+    if (world_.config().nodes[at].removed()) at = pick_node(client);
+  }
+  if (client.session != 0 && !client.last_set.empty() && session_rng_.chance(0.4)) {
+    op = operation(Verb::kSetAll, client.last_set);
+    keyspace = client.last_keyspace;
+  }
+  if (op.verb == Verb::kSetAdd || op.verb == Verb::kSetRemove) {
+    client.last_set = op.key;
+    client.last_keyspace = keyspace;
+  }
+  ClientSession session = session_of(client, keyspace, op);
+  world_.submit(
+      at, keyspace, std::move(op), pick_level(), timeout,
+      [this, number](const OpRecord& done) {
+        learn(clients_[number], done);
+        next(number);
+      },
+      std::move(session));
+}
+
+// What the client's token demands, which it carries as text.
+ClientSession Workload::session_of(const Client& client, uint16_t keyspace, const Operation& op) {
+  if (client.session == 0) return {};
+  node::SessionToken token;
+  if (!client.token.empty()) {
+    auto parsed = node::SessionToken::parse(client.token, world_.config().name);
+    CHECK(parsed.ok());
+    token = std::move(*parsed);
+  }
+  auto demand =
+      std::make_shared<node::SessionDemand>(token.demand(keyspace, node::arc_of_operation(world_.config(), op)));
+  demand->policy = static_cast<node::SessionPolicy>(session_rng_.below(3));
+  return {client.session, std::move(demand)};
+}
+
+void Workload::learn(Client& client, const OpRecord& done) {
+  if (client.session == 0) return;
+  if (done.reply.seen != nullptr && done.outcome == Outcome::kOk) {
+    node::SessionToken token;
+    if (!client.token.empty()) token = *node::SessionToken::parse(client.token, world_.config().name);
+    token.add(*done.reply.seen);
+    client.token = token.text(world_.config().name);
+    CHECK(client.token.size() <= node::kTokenBytes);
+  }
+  // What it demands may be lost for ever: then it begins anew.
+  bool refused = done.reply.status.message().starts_with("session token");
+  client.refused = refused ? client.refused + 1 : 0;
+  if (client.refused < 4) return;
+  client.refused = 0;
+  client.token.clear();
+  client.session = ++last_session_;
 }
 
 std::vector<uint64_t> Workload::probe() {

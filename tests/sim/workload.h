@@ -21,6 +21,7 @@ struct WorkloadOptions {
   int64_t timeout_min_ms = 30;    // requests take no longer than some random time above this
   size_t big_bytes = 0;           // some values are as long as this
   int64_t ttl_ms = 20'000;        // sessions live about as long as this
+  double tokens = 0;              // chance that a client carries a session token, which goes to any region
   std::vector<uint32_t> weights;  // of the families, see Family; empty: all alike
 };
 
@@ -40,6 +41,11 @@ class Workload {
   struct Client {
     size_t region = 0;
     std::map<std::string, int64_t> sessions;  // of its own, with their latest expiry
+    uint64_t session = 0;                     // of its token; 0: it has none
+    std::string token;                        // empty: nothing written or read yet
+    int refused = 0;                          // operations in a row that the token could not have answered
+    std::string last_set;                     // that it touched: what a token is about is best read elsewhere
+    uint16_t last_keyspace = 0;
   };
   struct Choice {
     node::Operation operation;
@@ -48,6 +54,8 @@ class Workload {
 
   void next(size_t client);
   void issue(size_t client);
+  ClientSession session_of(const Client& client, uint16_t keyspace, const node::Operation& op);
+  void learn(Client& client, const OpRecord& done);
   node::NodeIndex pick_node(const Client& client);
   std::optional<node::Level> pick_level();
   uint16_t pick_keyspace() { return static_cast<uint16_t>(rng_.below(world_.config().keyspaces.size())); }
@@ -68,6 +76,8 @@ class Workload {
   SimWorld& world_;
   WorkloadOptions options_;
   Rng rng_;
+  Rng session_rng_;  // apart, so that runs without sessions do not depend on it
+  uint64_t last_session_ = 0;
   bool active_ = false;
   uint64_t serial_ = 0;
   std::vector<Client> clients_;
