@@ -1,5 +1,5 @@
 // Level: how many replicas must take part before a read or a write is answered, and where. Pure arithmetic, checked by
-// brute force in tests/node/level_test.cc.
+// brute force in tests/node/level_test.cc; which levels see each other: docs/consistency.md.
 #pragma once
 
 #include <cstdint>
