@@ -42,6 +42,17 @@ std::string request_of(const Json& request) {
   return bytes;
 }
 
+// A text of an answer; the node may be of another version.
+std::string text_of(const Json& object, const char* name) {
+  const auto it = object.is_object() ? object.find(name) : object.end();
+  return it != object.end() && it->is_string() ? it->get<std::string>() : "?";
+}
+
+uint64_t count_of(const Json& object, const char* name) {
+  const auto it = object.is_object() ? object.find(name) : object.end();
+  return it != object.end() && it->is_number_unsigned() ? it->get<uint64_t>() : 0;
+}
+
 const char* name_of(State state) {
   switch (state) {
     case State::kEqual:
@@ -79,9 +90,9 @@ Result<std::map<int64_t, Wanted>> keyspaces_of(const Json& describe, const std::
   std::map<int64_t, Wanted> wanted;
   for (const Json& each : describe.value("keyspaces", Json::array())) {
     if (!each.is_object() || !each.contains("index")) continue;
-    const std::string name = each.value("name", "?");
+    const std::string name = text_of(each, "name");
     if (!only.empty() && name != only) continue;
-    Wanted& keyspace = wanted[each.value("index", int64_t{-1})];
+    Wanted& keyspace = wanted[static_cast<int64_t>(count_of(each, "index"))];
     keyspace.name = name;
     for (const Json& owners : each.value("owners", Json::array())) {
       std::set<std::string>& names = keyspace.owners.emplace_back();
@@ -257,11 +268,6 @@ std::optional<milliseconds> limit_of(const ClusterCommand& command, milliseconds
   return ms ? std::optional(milliseconds(*ms)) : std::nullopt;
 }
 
-uint64_t count_of(const Json& answer, const char* name) {
-  const auto it = answer.find(name);
-  return it != answer.end() && it->is_number_unsigned() ? it->get<uint64_t>() : 0;
-}
-
 // What all members say of their comparisons.
 struct Progress {
   uint64_t pairs = 0, equal = 0, to_build = 0, keys_repaired = 0, leaves_repaired = 0, bytes = 0, rotten = 0;
@@ -317,9 +323,10 @@ int show_repair(Cluster& cluster, Json request, bool json) {
     for (const Json& node : nodes) {
       const auto since = node.find("equal_since_ms");
       const std::string equal = count_of(node, "pairs") == 0 ? "-"
-                                : since == node.end()        ? "not yet"
-                                                             : utc_text(WallTime{since->get<int64_t>()});
-      table.add({node.value("node", "?"), node.value("region", "?"), std::to_string(count_of(node, "trees")),
+                                : since == node.end()
+                                    ? "not yet"
+                                    : utc_text(WallTime{static_cast<int64_t>(count_of(node, "equal_since_ms"))});
+      table.add({text_of(node, "node"), text_of(node, "region"), std::to_string(count_of(node, "trees")),
                  std::to_string(count_of(node, "trees_to_build")), std::to_string(count_of(node, "pairs")), equal,
                  std::to_string(count_of(node, "keys_repaired")), std::to_string(count_of(node, "bytes_sent")) + " B",
                  std::to_string(count_of(node, "rotten_partitions"))});
