@@ -6,10 +6,10 @@
 #include <chrono>
 #include <cstdio>
 #include <iostream>
-#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "node/runtime/explain_command.h"
+#include "node/runtime/json_reading.h"
 #include "node/runtime/lag_command.h"
 #include "node/runtime/rpc_call.h"
 #include "node/runtime/setting_text.h"
@@ -20,7 +20,6 @@ namespace cartwheel::node {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
 using Clock = std::chrono::steady_clock;
 using Kind = ClusterCommand::Kind;
 using std::chrono::milliseconds;
@@ -37,22 +36,6 @@ int complain(const std::string& message, int exit_code) {
 
 int exit_code_of(const Status& status) {
   return status.code() == Code::kIo ? kExitUnreachable : kExitFailed;
-}
-
-// Members that are missing or of another type count as the default: the node may be of another version.
-const Json& member(const Json& object, const char* name) {
-  static const Json none;
-  if (!object.is_object()) return none;
-  const auto it = object.find(name);
-  return it == object.end() ? none : *it;
-}
-std::string word(const Json& object, const char* name) {
-  const Json& value = member(object, name);
-  return value.is_string() ? value.get<std::string>() : "?";
-}
-int64_t number(const Json& object, const char* name) {
-  const Json& value = member(object, name);
-  return value.is_number_integer() ? value.get<int64_t>() : 0;
 }
 
 std::string bytes_text(int64_t bytes) {

@@ -4,44 +4,20 @@
 #include <cstdio>
 #include <ctime>
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include "node/core/cluster.h"
 #include "node/runtime/explanation.h"
+#include "node/runtime/json_reading.h"
+#include "node/runtime/setting_text.h"
 
 namespace cartwheel::node {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-// Members that are missing or of another type count as the default: the node may be of another version.
-const Json& member(const Json& object, const char* name) {
-  static const Json none;
-  if (!object.is_object()) return none;
-  const auto it = object.find(name);
-  return it == object.end() ? none : *it;
-}
-std::string word(const Json& object, const char* name) {
-  const Json& value = member(object, name);
-  return value.is_string() ? value.get<std::string>() : "?";
-}
-int64_t number(const Json& object, const char* name) {
-  const Json& value = member(object, name);
-  return value.is_number_integer() ? value.get<int64_t>() : 0;
-}
-
-// "2026-03-01T12:00:00.250Z", or "-" for a time that no calendar has.
+// "2026-03-01T12:00:00.250Z", or "-" where there is no time.
 std::string time_text(const Json& ms) {
   if (!ms.is_number_integer() || ms.get<int64_t>() < 0) return "-";
-  const time_t seconds = ms.get<int64_t>() / 1000;
-  tm parts{};
-  char text[64], all[96];
-  if (gmtime_r(&seconds, &parts) == nullptr || std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts) == 0) {
-    return "-";
-  }
-  std::snprintf(all, sizeof all, "%s.%03dZ", text, static_cast<int>(ms.get<int64_t>() % 1000));
-  return all;
+  return utc_text(WallTime{ms.get<int64_t>()});
 }
 
 // Bytes as text, in place of what MessagePack has.

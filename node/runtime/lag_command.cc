@@ -3,32 +3,14 @@
 #include <algorithm>
 #include <cstdio>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <set>
 
+#include "node/runtime/json_reading.h"
 #include "node/runtime/text_table.h"
 
 namespace cartwheel::node {
 
 namespace {
-
-using Json = nlohmann::ordered_json;
-
-// Members that are missing or of another type count as the default: the node may be of another version.
-const Json& member(const Json& object, const char* name) {
-  static const Json none;
-  if (!object.is_object()) return none;
-  const auto it = object.find(name);
-  return it == object.end() ? none : *it;
-}
-std::string word(const Json& object, const char* name) {
-  const Json& value = member(object, name);
-  return value.is_string() ? value.get<std::string>() : "?";
-}
-int64_t number(const Json& object, const char* name) {
-  const Json& value = member(object, name);
-  return value.is_number_integer() ? value.get<int64_t>() : 0;
-}
 
 struct Missing {
   int64_t dots = 0, seconds = 0;

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "node/runtime/cluster_file.h"
+#include "node/runtime/json_reading.h"
 #include "node/runtime/rpc_call.h"
 #include "node/runtime/text_table.h"
 
@@ -14,24 +14,7 @@ namespace cartwheel::node {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
 using Clock = std::chrono::steady_clock;
-
-// Members that are missing or of another type count as the default: the node may be of another version.
-const Json& member(const Json& object, const char* name) {
-  static const Json none;
-  if (!object.is_object()) return none;
-  const auto it = object.find(name);
-  return it == object.end() ? none : *it;
-}
-int64_t number(const Json& object, const char* name) {
-  const Json& value = member(object, name);
-  return value.is_number_integer() ? value.get<int64_t>() : 0;
-}
-std::string word(const Json& object, const char* name) {
-  const Json& value = member(object, name);
-  return value.is_string() ? value.get<std::string>() : "?";
-}
 
 std::string duration_text(int64_t seconds) {
   if (seconds < 120) return std::to_string(seconds) + "s";

@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <thread>
 
+#include "node/runtime/json_reading.h"
 #include "node/runtime/setting_text.h"
 #include "node/runtime/text_table.h"
 
@@ -16,7 +16,6 @@ namespace cartwheel::node {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
 using Clock = std::chrono::steady_clock;
 using State = PartitionView::State;
 using std::chrono::milliseconds;
@@ -40,17 +39,6 @@ std::string request_of(const Json& request) {
   std::string bytes;
   Json::to_msgpack(request, bytes);
   return bytes;
-}
-
-// A text of an answer; the node may be of another version.
-std::string text_of(const Json& object, const char* name) {
-  const auto it = object.is_object() ? object.find(name) : object.end();
-  return it != object.end() && it->is_string() ? it->get<std::string>() : "?";
-}
-
-uint64_t count_of(const Json& object, const char* name) {
-  const auto it = object.is_object() ? object.find(name) : object.end();
-  return it != object.end() && it->is_number_unsigned() ? it->get<uint64_t>() : 0;
 }
 
 const char* name_of(State state) {
@@ -90,9 +78,9 @@ Result<std::map<int64_t, Wanted>> keyspaces_of(const Json& describe, const std::
   std::map<int64_t, Wanted> wanted;
   for (const Json& each : describe.value("keyspaces", Json::array())) {
     if (!each.is_object() || !each.contains("index")) continue;
-    const std::string name = text_of(each, "name");
+    const std::string name = word(each, "name");
     if (!only.empty() && name != only) continue;
-    Wanted& keyspace = wanted[static_cast<int64_t>(count_of(each, "index"))];
+    Wanted& keyspace = wanted[static_cast<int64_t>(count(each, "index"))];
     keyspace.name = name;
     for (const Json& owners : each.value("owners", Json::array())) {
       std::set<std::string>& names = keyspace.owners.emplace_back();
@@ -286,13 +274,13 @@ Progress ask_progress(std::vector<MemberAnswer>& members, const Json& request, J
       sum.unreachable.push_back(each.name);
       continue;
     }
-    sum.pairs += count_of(answer, "pairs");
-    sum.equal += count_of(answer, "equal");
-    sum.to_build += count_of(answer, "trees_to_build");
-    sum.keys_repaired += count_of(answer, "keys_repaired");
-    sum.leaves_repaired += count_of(answer, "leaves_repaired");
-    sum.bytes += count_of(answer, "bytes_sent");
-    sum.rotten += count_of(answer, "rotten_partitions");
+    sum.pairs += count(answer, "pairs");
+    sum.equal += count(answer, "equal");
+    sum.to_build += count(answer, "trees_to_build");
+    sum.keys_repaired += count(answer, "keys_repaired");
+    sum.leaves_repaired += count(answer, "leaves_repaired");
+    sum.bytes += count(answer, "bytes_sent");
+    sum.rotten += count(answer, "rotten_partitions");
     nodes->push_back(answer);
   }
   return sum;
@@ -322,14 +310,14 @@ int show_repair(Cluster& cluster, Json request, bool json) {
         {"NODE", "REGION", "TREES", "TO BUILD", "COMPARES", "ALL EQUAL SINCE", "KEYS REPAIRED", "SENT", "ROTTEN"});
     for (const Json& node : nodes) {
       const auto since = node.find("equal_since_ms");
-      const std::string equal = count_of(node, "pairs") == 0 ? "-"
+      const std::string equal = count(node, "pairs") == 0 ? "-"
                                 : since == node.end()
                                     ? "not yet"
-                                    : utc_text(WallTime{static_cast<int64_t>(count_of(node, "equal_since_ms"))});
-      table.add({text_of(node, "node"), text_of(node, "region"), std::to_string(count_of(node, "trees")),
-                 std::to_string(count_of(node, "trees_to_build")), std::to_string(count_of(node, "pairs")), equal,
-                 std::to_string(count_of(node, "keys_repaired")), std::to_string(count_of(node, "bytes_sent")) + " B",
-                 std::to_string(count_of(node, "rotten_partitions"))});
+                                    : utc_text(WallTime{static_cast<int64_t>(count(node, "equal_since_ms"))});
+      table.add({word(node, "node"), word(node, "region"), std::to_string(count(node, "trees")),
+                 std::to_string(count(node, "trees_to_build")), std::to_string(count(node, "pairs")), equal,
+                 std::to_string(count(node, "keys_repaired")), std::to_string(count(node, "bytes_sent")) + " B",
+                 std::to_string(count(node, "rotten_partitions"))});
     }
     std::string text = table.text();
     for (const std::string& name : progress.unreachable) text += "no answer from " + name + "\n";
@@ -432,8 +420,8 @@ int run_repair_command(const ClusterCommand& command) {
     std::printf("%s: %llu of %llu comparisons found equal, %llu keys repaired, %llu bytes sent\n",
                 progress.done() ? "done" : "not done", static_cast<unsigned long long>(progress.equal),
                 static_cast<unsigned long long>(progress.pairs),
-                static_cast<unsigned long long>(count_of(document, "keys_repaired")),
-                static_cast<unsigned long long>(count_of(document, "bytes_sent")));
+                static_cast<unsigned long long>(count(document, "keys_repaired")),
+                static_cast<unsigned long long>(count(document, "bytes_sent")));
   }
   return progress.done() ? kExitOk : kExitUnhealthy;
 }

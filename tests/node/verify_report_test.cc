@@ -33,8 +33,8 @@ TEST(VerifyReport, PutsTheReplicasOfEachPartitionTogether) {
 
 TEST(VerifyReport, TellsWritesUnderWayFromContentThatDiffers) {
   const auto state_of = [](const Json& a, const Json& b) {
-    return views_of({answer("eu-1", {{"partitions", Json::array({a})}}),
-                     answer("eu-2", {{"partitions", Json::array({b})}})})
+    return views_of(
+               {answer("eu-1", {{"partitions", Json::array({a})}}), answer("eu-2", {{"partitions", Json::array({b})}})})
         .at({0, 0})
         .state(2);
   };
