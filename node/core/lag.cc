@@ -12,6 +12,8 @@ std::vector<OriginLag> Stripe::origin_lag(Now now) const {
     for (const crdt::DotSet::Row& row : missing.rows()) {
       const auto node = impl_->node_of_actor_.find(row.actor.node);
       const NodeIndex origin = node == impl_->node_of_actor_.end() ? kNoNode : node->second;
+      // What a node wrote it has, until it says itself that it has lost it: only its announcement is late.
+      if (origin == replica && replica != impl_->options_.self) continue;
       OriginLag& lag = by_pair.try_emplace({replica, origin}, OriginLag{replica, origin, 0, 0}).first->second;
       for (const crdt::DotSet::Interval& each : row.intervals) lag.dots += each.last - each.first + 1;
       lag.seconds = std::max(lag.seconds, seconds);

@@ -1,5 +1,5 @@
-// Reading of answers by commands: members that are missing or of another type count as the default, because the node that
-// answered may be of another version. For .cc files only: it includes the whole JSON library.
+// Reading of answers by commands: members that are missing or of another type count as the default, because the node
+// that answered may be of another version. For .cc files only: it includes the whole JSON library.
 #pragma once
 
 #include <cstdint>

@@ -23,6 +23,12 @@ std::map<Pair, OriginLag> lag_of(StripeCluster& cluster, NodeIndex n) {
   return by_pair;
 }
 
+TEST(StripeLag, NobodyIsSaidToLackWhatItWroteBecauseItsAnnouncementIsLate) {
+  StripeCluster cluster({3}, "all");
+  for (int i = 0; i < 20; ++i) cluster.call(0, op(Verb::kSetAdd, "s" + std::to_string(i), {"x"}));
+  EXPECT_EQ(lag_of(cluster, 1).count({0, 0}), 0u) << "it has had no time to announce them";
+}
+
 TEST(StripeInspection, LagIsByOriginAndEndsWithTheCut) {
   StripeCluster cluster({2, 1}, "local_one");
   cluster.call(0, op(Verb::kSetAdd, "before", {"x"}));
