@@ -10,7 +10,7 @@
 //   ring_change.cc  what a configuration says about partitions; arcs that come, move and go
 //   load.cc         the snapshot with which a new owner begins
 //   tree_scan.cc    hash trees, built from the rows and compared with them
-//   tree_exchange.cc  trees of two owners compared, down to tree_leaves.cc
+//   tree_exchange.cc  trees of two owners compared, answered by tree_answers.cc, down to tree_leaves.cc
 //   lag.cc          what replicas lack of what each node wrote, for operators
 //   look_at.cc      a key as it is stored, for operators
 #pragma once
@@ -319,7 +319,8 @@ struct Stripe::Impl {
   void save_trees();
   Status recover_trees(bool clean);
 
-  // --- tree_exchange.cc
+  // --- tree_exchange.cc, tree_answers.cc
+  static uint64_t hash_numbers(const std::vector<uint64_t>& numbers);
   static uint64_t clock_hash(const Partition& p);
   bool is_comparable(const Partition& p) const;
   std::vector<Partition*> shared_with(NodeIndex peer);
