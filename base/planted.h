@@ -31,6 +31,8 @@ enum class Bug {
   kDeadKnownLate,           // what an exchange's source knew to be dead is known only at the end of the joining
   kPendingRangeNotApplied,  // a pending range removal is not applied to what comes late
   kTreeIgnoresClock,        // hash trees are compared and joined whatever the clocks say
+  kFallbackForgets,         // a fallback drops what it keeps as soon as one owner has it
+  kFallbackUntold,          // a reply does not tell that fallbacks counted
   kTokenIgnored,            // a read is answered whatever its session token demands
   kTokenForgetsReads,       // a session token remembers what was written, not what was read
   // Of the change of the ring:

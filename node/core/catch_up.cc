@@ -61,8 +61,8 @@ NodeIndex Stripe::Impl::choose_source(const Partition& p) const {
     auto it = p.peers.find(n);
     if (it != p.peers.end() && consider(n, it->second.clock)) return best;
   }
-  for (const auto& [n, clock] : p.guests) {
-    if (consider(n, clock)) return best;
+  for (const auto& [n, guest] : p.guests) {
+    if (consider(n, guest.clock)) return best;
   }
   return best;
 }
@@ -92,7 +92,8 @@ Result<TurnRecord> Stripe::Impl::read_record(uint64_t number) {
 
 void Stripe::Impl::on_catch_up(NodeIndex from, const CatchUpMessage& m) {
   Partition* p = find(m.partition);
-  if (p == nullptr || p->loading) return;
+  if (p == nullptr) return serve_fallback(from, m);
+  if (p->loading) return;
   CatchUpReplyMessage reply;
   reply.id = m.id;
   reply.partition = m.partition;

@@ -57,7 +57,10 @@ struct Keyspace {
     kOs,
     kAlways
   } durability = Durability::kOs;  // what an ack means: in the kernel, or fsynced
-  bool dropped = false;            // its data is gone, or going
+  // While an owner cannot be reached, another node of its region keeps what is written for it, and counts for levels
+  // (node/core/fallback.cc).
+  bool fallbacks = false;
+  bool dropped = false;  // its data is gone, or going
 };
 
 // How far an arc is on its way from its old owners to its new ones (docs/membership.md). Between two stages lies a

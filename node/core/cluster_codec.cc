@@ -46,7 +46,7 @@ void put_keyspace(Encoder& out, const Keyspace& keyspace) {
   out.bytes(keyspace.read.to_string());
   out.bytes(keyspace.write.to_string());
   out.varint(static_cast<uint64_t>(keyspace.default_ttl_ms));
-  out.u8(static_cast<uint8_t>(keyspace.durability));
+  out.u8(static_cast<uint8_t>(static_cast<uint8_t>(keyspace.durability) | (keyspace.fallbacks ? 2 : 0)));
   out.u8(keyspace.dropped ? 1 : 0);
 }
 
@@ -172,7 +172,9 @@ class ConfigReader {
     uint64_t ttl = in_.varint();
     require(ttl <= INT64_MAX);
     k.default_ttl_ms = static_cast<int64_t>(ttl);
-    k.durability = static_cast<Keyspace::Durability>(byte_up_to(1));
+    const uint8_t flags = byte_up_to(3);
+    k.durability = static_cast<Keyspace::Durability>(flags & 1);
+    k.fallbacks = (flags & 2) != 0;
     k.dropped = byte_up_to(1) == 1;
     return k;
   }

@@ -49,13 +49,14 @@ void Stripe::Impl::request(Caller caller, Request request) {
 
 Result<Stripe::Impl::Needs> Stripe::Impl::needs_of(const Request& request, const Partition& p, bool for_read) {
   bool own_level = request.level && is_write(request.operation.verb) != for_read;
+  const Keyspace& keyspace = config_->keyspaces[p.id.keyspace];
+  const Level& level = own_level ? *request.level : for_read ? keyspace.read : keyspace.write;
   Needs wanted;
+  wanted.fallbacks = keyspace.fallbacks && !level.primaries;
   if (!own_level && p.regular) {
     wanted.owners = (for_read ? default_read_ : default_write_)[p.id.keyspace];
     if (for_read || p.others.empty()) return wanted;
   }
-  const Keyspace& keyspace = config_->keyspaces[p.id.keyspace];
-  const Level& level = own_level ? *request.level : for_read ? keyspace.read : keyspace.write;
   if (own_level || !p.regular) {
     auto owners = need_of(level, p.owner_counts, my_region_);
     if (!owners.ok()) return owners.status();
@@ -275,6 +276,8 @@ void Stripe::Impl::on_forward_reply(NodeIndex from, ForwardReplyMessage m) {
 // --- answers and deadlines -------------------------------------------------------------------------------------------
 
 void Stripe::Impl::answer(Caller& caller, Reply reply, bool at_once) {
+  stats_.fallback_counted += caller.fallbacks > 0;
+  reply.fallbacks = std::max(reply.fallbacks, caller.fallbacks);
   if (caller.origin != kNoNode)
     return send(caller.origin, ForwardReplyMessage{caller.origin_id, std::move(reply)}.encode());
   if (at_once) return caller.callback(std::move(reply));
@@ -284,6 +287,8 @@ void Stripe::Impl::answer(Caller& caller, Reply reply, bool at_once) {
 void Stripe::Impl::finish(uint64_t id, Reply reply) {
   auto it = pending_.find(id);
   Caller caller = std::move(it->second.caller);
+  if (it->second.phase == Pending::Phase::kWriting && reply.status.ok())
+    caller.fallbacks = std::max(caller.fallbacks, fallbacks_that_count(it->second));
   pending_.erase(it);
   answer(caller, std::move(reply));
 }
@@ -355,11 +360,12 @@ void Stripe::Impl::fail_operations_of(NodeIndex peer) {
 // Counts anew who has answered, among the partition's owners and others of now.
 void Stripe::Impl::count_answers(Pending& op) const {
   const Partition& p = *op.partition;
-  op.acked.assign(config_->regions.size(), 0);
+  op.acked = count_owners(op, op.answered);
   op.others_acked.assign(op.needs.others ? config_->regions.size() : 0, 0);
   for (NodeIndex n : op.answered) {
-    op.acked[region_of(n)] += std::count(p.owners.begin(), p.owners.end(), n) > 0;
     if (op.needs.others) op.others_acked[region_of(n)] += std::count(p.others.begin(), p.others.end(), n) > 0;
+    bool fallback = op.needs.fallbacks && std::count(p.writers.begin(), p.writers.end(), n) == 0;
+    if (fallback && op.acked[region_of(n)] < p.owner_counts[region_of(n)]) ++op.acked[region_of(n)];
   }
 }
 
@@ -370,13 +376,18 @@ bool Stripe::Impl::is_met(const Pending& op) const {
 
 // REQUIRES: this node is one of the owners.
 bool Stripe::Impl::reachable_enough(const Needs& wanted, const Partition& p) const {
-  auto reachable = [&](const Need& need, const std::vector<NodeIndex>& nodes) {
+  auto reachable = [&](const Need& need, const std::vector<NodeIndex>& nodes, bool fallbacks) {
     std::vector<uint32_t> up(config_->regions.size(), 0);
     for (NodeIndex n : nodes) up[region_of(n)] += n == options_.self || peers_[n].reachable;
+    if (met(need, up)) return true;
+    if (!fallbacks) return false;
+    for (size_t region = 0; region < up.size(); ++region) {
+      up[region] += static_cast<uint32_t>(fallbacks_of(p, region).size());
+    }
     return met(need, up);
   };
-  return (wanted.owners.total <= 1 || reachable(wanted.owners, p.owners)) &&
-         (!wanted.others || reachable(*wanted.others, p.others));
+  return (wanted.owners.total <= 1 || reachable(wanted.owners, p.owners, wanted.fallbacks)) &&
+         (!wanted.others || reachable(*wanted.others, p.others, false));
 }
 
 Status Stripe::Impl::unreachable_error(const Level& level, const Partition& p) const {
@@ -388,7 +399,11 @@ Status Stripe::Impl::unreachable_error(const Level& level, const Partition& p) c
   for (NodeIndex n : wanted) {
     if (n != options_.self && !peers_[n].reachable) missing += (missing.empty() ? "" : ", ") + node_name(n);
   }
-  return Status::Unavailable("level " + level.to_string() + " cannot be met: no connection to " + missing);
+  const bool fallbacks = config_->keyspaces[p.id.keyspace].fallbacks;
+  return Status::Unavailable("level " + level.to_string() + " cannot be met: no connection to " + missing +
+                             (!fallbacks        ? ""
+                              : level.primaries ? ", and fallbacks do not count"
+                                                : ", and there are not enough fallbacks"));
 }
 
 }  // namespace cartwheel::node

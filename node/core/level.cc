@@ -12,38 +12,51 @@ uint32_t majority(uint32_t n) {
 }  // namespace
 
 Result<Level> Level::parse(std::string_view text) {
-  if (text == "one") return Level{Kind::kCount, 1};
-  if (text == "two") return Level{Kind::kCount, 2};
-  if (text == "three") return Level{Kind::kCount, 3};
-  if (text == "quorum") return Level{Kind::kQuorum, 0};
-  if (text == "all") return Level{Kind::kAll, 0};
-  if (text == "local_one") return Level{Kind::kLocalOne, 0};
-  if (text == "local_quorum") return Level{Kind::kLocalQuorum, 0};
-  if (text == "each_quorum") return Level{Kind::kEachQuorum, 0};
+  constexpr std::string_view kPrimary = "primary_";
+  std::string_view name = text;
+  Level level;
+  level.primaries = name.starts_with(kPrimary);
+  if (level.primaries) name.remove_prefix(kPrimary.size());
+  auto of = [&](Kind kind, uint32_t count) {
+    level.kind = kind;
+    level.count = count;
+    return level;
+  };
+  if (name == "one") return of(Kind::kCount, 1);
+  if (name == "two") return of(Kind::kCount, 2);
+  if (name == "three") return of(Kind::kCount, 3);
+  if (name == "quorum") return of(Kind::kQuorum, 0);
+  if (name == "all") return of(Kind::kAll, 0);
+  if (name == "local_one") return of(Kind::kLocalOne, 0);
+  if (name == "local_quorum") return of(Kind::kLocalQuorum, 0);
+  if (name == "each_quorum") return of(Kind::kEachQuorum, 0);
   uint32_t n = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
-  if (error == std::errc() && end == text.data() + text.size() && n >= 1 && n <= 1000) return Level{Kind::kCount, n};
+  auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), n);
+  if (error == std::errc() && end == name.data() + name.size() && n >= 1 && n <= 1000) return of(Kind::kCount, n);
   return Status::InvalidArgument("'" + std::string(text) +
                                  "' is not a level (one, two, three, quorum, all, local_one, local_quorum, each_quorum "
-                                 "or a number of replicas)");
+                                 "or a number of replicas, each also with primary_ before it)");
 }
 
 std::string Level::to_string() const {
-  switch (kind) {
-    case Kind::kCount:
-      return count == 1 ? "one" : count == 2 ? "two" : count == 3 ? "three" : std::to_string(count);
-    case Kind::kQuorum:
-      return "quorum";
-    case Kind::kAll:
-      return "all";
-    case Kind::kLocalOne:
-      return "local_one";
-    case Kind::kLocalQuorum:
-      return "local_quorum";
-    case Kind::kEachQuorum:
-      return "each_quorum";
-  }
-  return "?";
+  auto name = [this]() -> std::string {
+    switch (kind) {
+      case Kind::kCount:
+        return count == 1 ? "one" : count == 2 ? "two" : count == 3 ? "three" : std::to_string(count);
+      case Kind::kQuorum:
+        return "quorum";
+      case Kind::kAll:
+        return "all";
+      case Kind::kLocalOne:
+        return "local_one";
+      case Kind::kLocalQuorum:
+        return "local_quorum";
+      case Kind::kEachQuorum:
+        return "each_quorum";
+    }
+    return "?";
+  };
+  return primaries ? "primary_" + name() : name();
 }
 
 Result<Need> need_of(const Level& level, const std::vector<uint32_t>& replicas, size_t local) {

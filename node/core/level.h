@@ -15,8 +15,11 @@ struct Level {
   enum class Kind : uint8_t { kCount = 0, kQuorum = 1, kAll = 2, kLocalOne = 3, kLocalQuorum = 4, kEachQuorum = 5 };
   Kind kind = Kind::kLocalQuorum;
   uint32_t count = 0;  // of kCount: one, two, three or a plain number, replicas of any region
+  // In a keyspace with fallbacks: only the owners count, as they do everywhere else anyway.
+  bool primaries = false;
 
-  // "one", "two", "three", "quorum", "all", "local_one", "local_quorum", "each_quorum" or a number from 1.
+  // "one", "two", "three", "quorum", "all", "local_one", "local_quorum", "each_quorum" or a number from 1; with
+  // "primary_" before it, only owners count.
   static Result<Level> parse(std::string_view text);
   std::string to_string() const;
   friend bool operator==(const Level&, const Level&) = default;

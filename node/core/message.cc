@@ -44,6 +44,20 @@ crdt::Clock read_clock(MsgReader& r) {
   return clock;
 }
 
+void write(MsgWriter& w, const AnnounceMessage::Entry& entry) {
+  write(w, entry.partition);
+  w.bin(clock_bytes(entry.clock));
+}
+std::vector<AnnounceMessage::Entry> read_entries(MsgReader& r, uint32_t fields) {
+  std::vector<AnnounceMessage::Entry> entries;
+  if (fields % 3 != 0) r.fail();
+  for (uint32_t n = fields / 3; n > 0 && r.ok(); --n) {
+    PartitionId id = read_partition(r);
+    entries.push_back({id, read_clock(r)});
+  }
+  return entries;
+}
+
 void write_dots(MsgWriter& w, const std::vector<SessionDot>& dots) {
   w.array(static_cast<uint32_t>(dots.size() * 3));
   for (const SessionDot& dot : dots) {
@@ -69,12 +83,12 @@ int64_t read_ms(MsgReader& r) {
   return r.ok() ? static_cast<int64_t>(ms) : 0;
 }
 
-// As open(), where a message may have one field more than `fields`: whether it has.
-MsgReader open_optional(std::string_view bytes, MessageType type, uint32_t fields, bool* has_more) {
+// As open(), where a message may have up to `most` fields more than `fields`: how many it has.
+MsgReader open_optional(std::string_view bytes, MessageType type, uint32_t fields, uint32_t* more, uint32_t most = 1) {
   MsgReader r(bytes);
   uint32_t n = r.array();
-  *has_more = n == fields + 2;
-  if ((n != fields + 1 && n != fields + 2) || r.uint() != static_cast<uint64_t>(type)) r.fail();
+  *more = n > fields + 1 ? n - fields - 1 : 0;
+  if (n < fields + 1 || *more > most || r.uint() != static_cast<uint64_t>(type)) r.fail();
   return r;
 }
 
@@ -133,18 +147,20 @@ std::optional<MessageType> message_type(std::string_view bytes) {
 std::string WriteMessage::encode() const {
   std::string out;
   out.reserve(delta.size() + 32);
-  MsgWriter w = begin(out, MessageType::kWrite, 7);
+  MsgWriter w = begin(out, MessageType::kWrite, fallback ? 8 : 7);
   w.uint(ack_id);
   w.uint(ack_to);
   w.boolean(relay);
   write(w, partition);
   w.bin(delta);
   w.uint(epoch);
+  if (fallback) w.boolean(true);
   return out;
 }
 
 Result<WriteMessage> WriteMessage::decode(std::string_view bytes) {
-  MsgReader r = open(bytes, MessageType::kWrite, 7);
+  uint32_t more = 0;
+  MsgReader r = open_optional(bytes, MessageType::kWrite, 7, &more);
   WriteMessage m;
   m.ack_id = r.uint();
   m.ack_to = static_cast<NodeIndex>(r.uint());
@@ -152,6 +168,7 @@ Result<WriteMessage> WriteMessage::decode(std::string_view bytes) {
   m.partition = read_partition(r);
   m.delta = r.bytes();
   m.epoch = r.uint();
+  m.fallback = more > 0 && r.boolean();
   return finished(r, m);
 }
 
@@ -242,7 +259,7 @@ std::string ForwardMessage::encode(Instant now) const {
 }
 
 Result<ForwardMessage> ForwardMessage::decode(std::string_view bytes, Instant now) {
-  bool has_session = false;
+  uint32_t has_session = 0;
   MsgReader r = open_optional(bytes, MessageType::kForward, 11, &has_session);
   ForwardMessage m;
   Operation& op = m.request.operation;
@@ -294,7 +311,7 @@ Result<ForwardMessage> ForwardMessage::decode(std::string_view bytes, Instant no
 
 std::string ForwardReplyMessage::encode() const {
   std::string out;
-  MsgWriter w = begin(out, MessageType::kForwardReply, reply.seen ? 5 : 4);
+  MsgWriter w = begin(out, MessageType::kForwardReply, reply.fallbacks > 0 ? 6 : reply.seen ? 5 : 4);
   w.uint(id);
   w.uint(static_cast<uint64_t>(reply.status.code()));
   w.str(reply.status.message());
@@ -304,13 +321,16 @@ std::string ForwardReplyMessage::encode() const {
     w.uint((reply.seen->folded ? 1u : 0u) | (reply.seen->stale ? 2u : 0u));
     w.uint(static_cast<uint64_t>(std::max<int64_t>(reply.seen->as_of_ms, 0)));
     write_dots(w, reply.seen->dots);
+  } else if (reply.fallbacks > 0) {
+    w.nil();
   }
+  if (reply.fallbacks > 0) w.uint(reply.fallbacks);
   return out;
 }
 
 Result<ForwardReplyMessage> ForwardReplyMessage::decode(std::string_view bytes) {
-  bool has_seen = false;
-  MsgReader r = open_optional(bytes, MessageType::kForwardReply, 4, &has_seen);
+  uint32_t more = 0;
+  MsgReader r = open_optional(bytes, MessageType::kForwardReply, 4, &more, 2);
   ForwardReplyMessage m;
   m.id = r.uint();
   uint64_t code = r.uint();
@@ -318,7 +338,9 @@ Result<ForwardReplyMessage> ForwardReplyMessage::decode(std::string_view bytes) 
   std::string message(r.bytes());
   if (code != 0 && r.ok()) m.reply.status = Status(static_cast<Code>(code), std::move(message));
   m.reply.value = read_value(r);
-  if (has_seen) {
+  if (more == 2 && r.peek() == MsgReader::Type::kNil) {
+    r.nil();
+  } else if (more > 0) {
     auto seen = std::make_shared<SessionSeen>();
     if (r.array() != 3) r.fail();
     uint64_t flags = r.uint();
@@ -329,39 +351,47 @@ Result<ForwardReplyMessage> ForwardReplyMessage::decode(std::string_view bytes) 
     seen->dots = read_dots(r);
     m.reply.seen = std::move(seen);
   }
+  if (more == 2) {
+    uint64_t fallbacks = r.uint();
+    if (fallbacks == 0 || fallbacks > UINT16_MAX) r.fail();
+    m.reply.fallbacks = static_cast<uint16_t>(fallbacks);
+  }
   return finished(r, std::move(m));
 }
 
 std::string AnnounceMessage::encode() const {
   std::string out;
-  MsgWriter w = begin(out, MessageType::kAnnounce, 6);
+  MsgWriter w = begin(out, MessageType::kAnnounce, full || !fallbacks.empty() ? 7 : 6);
   w.uint(instance);
   w.uint(since);
   w.uint(version);
   w.sint(as_of.ms);
   w.array(static_cast<uint32_t>(entries.size() * 3));
-  for (const Entry& e : entries) {
-    write(w, e.partition);
-    w.bin(clock_bytes(e.clock));
-  }
+  for (const Entry& e : entries) write(w, e);
   w.uint(epoch);
+  if (!full && fallbacks.empty()) return out;
+  w.array(static_cast<uint32_t>(fallbacks.size() * 3 + 1));
+  w.boolean(full);
+  for (const Entry& e : fallbacks) write(w, e);
   return out;
 }
 
 Result<AnnounceMessage> AnnounceMessage::decode(std::string_view bytes) {
-  MsgReader r = open(bytes, MessageType::kAnnounce, 6);
+  uint32_t more = 0;
+  MsgReader r = open_optional(bytes, MessageType::kAnnounce, 6, &more);
   AnnounceMessage m;
   m.instance = r.uint();
   m.since = r.uint();
   m.version = r.uint();
   m.as_of.ms = r.sint();
-  uint32_t n = r.array();
-  if (n % 3 != 0) r.fail();
-  for (n /= 3; n > 0 && r.ok(); --n) {
-    PartitionId id = read_partition(r);
-    m.entries.push_back({id, read_clock(r)});
-  }
+  m.entries = read_entries(r, r.array());
   m.epoch = r.uint();
+  if (more > 0) {
+    uint32_t n = r.array();
+    m.full = r.boolean();
+    if (n == 0) r.fail();
+    m.fallbacks = read_entries(r, n - 1);
+  }
   return finished(r, std::move(m));
 }
 

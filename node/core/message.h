@@ -36,7 +36,7 @@ enum class MessageType : uint8_t {
 };
 
 // A delta for a replica. `epoch` is that of the coordinator's configuration. [type, ack_id, ack_to, relay, keyspace,
-// arc, delta, epoch]
+// arc, delta, epoch], and behind them, if it is for a fallback, [true]
 struct WriteMessage {
   uint64_t ack_id = 0;         // 0: nobody waits
   NodeIndex ack_to = kNoNode;  // the coordinator
@@ -44,6 +44,7 @@ struct WriteMessage {
   PartitionId partition;
   std::string_view delta;
   uint64_t epoch = 0;
+  bool fallback = false;  // the receiver is no owner: it keeps the delta for one that cannot be reached
   std::string encode() const;
   static Result<WriteMessage> decode(std::string_view bytes);
 };
@@ -91,7 +92,8 @@ struct ForwardMessage {
 };
 
 // [type, id, code, message, value], and behind them, if the reply tells a session what it has shown, [flags, as_of_ms,
-// [node, epoch, seq, …]]; flags: 1 folded, 2 stale. The asker knows which partition it is about.
+// [node, epoch, seq, …]]; flags: 1 folded, 2 stale. The asker knows which partition it is about. If fallbacks counted,
+// there is a sixth field, their number, and the fifth is nil if the reply tells no session anything.
 struct ForwardReplyMessage {
   uint64_t id = 0;
   Reply reply;
@@ -101,7 +103,7 @@ struct ForwardReplyMessage {
 
 // The partition clocks that changed since version `since` of the sender's life `instance`; what is not named is as it
 // was. `epoch` is that of the sender's configuration. [type, instance, since, version, as_of, [keyspace, arc, clock,
-// …], epoch]
+// …], epoch], and behind them, from a fallback, [full, keyspace, arc, clock, …]
 struct AnnounceMessage {
   uint64_t instance = 0;
   uint64_t since = 0;
@@ -113,6 +115,8 @@ struct AnnounceMessage {
   };
   std::vector<Entry> entries;
   uint64_t epoch = 0;
+  std::vector<Entry> fallbacks;  // the dots of deltas that the sender keeps for owners; in the end none
+  bool full = false;             // it keeps as many as it may
   std::string encode() const;
   static Result<AnnounceMessage> decode(std::string_view bytes);
 };

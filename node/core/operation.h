@@ -132,6 +132,9 @@ struct Reply {
   Status status;  // of a write: kUnavailable means not applied, kUnknownOutcome that it may be or become visible
   Value value;    // only when status is ok
   std::shared_ptr<const SessionSeen> seen = nullptr;  // of a request with a session about one key, when status is ok
+  // How many fallbacks counted for the level, because its owners alone did not meet it: such a write and such a read
+  // need not see each other. 0: the level holds as docs/consistency.md has it.
+  uint16_t fallbacks = 0;
 };
 
 using ReplyCallback = std::function<void(Reply)>;

@@ -13,7 +13,7 @@ bool Partition::stable(const crdt::Dot& dot) const {
 
 bool Partition::settled(const crdt::Dot& reset) const {
   if (!causal.clock.contains(reset) && replicated()) return false;  // just being made
-  if (!guests.empty()) return false;                                // nor while somebody may bring what it saw
+  if (!guests.empty() || may_have_fallbacks) return false;          // nor while somebody may bring what it saw
   if (!skip.empty()) return false;  // a chain that it saw here ahead of the clock may come once more
   for (const auto& [node, peer] : peers) {
     if (!peer.clock.contains(reset) || !causal.clock.covers(peer.clock)) return false;

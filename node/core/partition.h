@@ -61,8 +61,14 @@ struct Partition {
     bool drains = false;  // owns it no more: it gives what it has, and gets nothing
   };
   std::map<NodeIndex, Peer> peers;
-  std::map<NodeIndex, crdt::Clock> guests;  // of nodes that are nobody any more and have said what they still have
-  std::optional<Instant> behind_since;      // some of what was missing here then still is; nothing: no gap is known
+  // Nodes that are not replicas and have said what they have: owners of the past, and fallbacks.
+  struct Guest {
+    crdt::Clock clock;
+    bool fallback = false;  // it has the deltas and nothing else
+  };
+  std::map<NodeIndex, Guest> guests;
+  bool may_have_fallbacks = false;      // some node that cannot be asked now may keep deltas for the owners
+  std::optional<Instant> behind_since;  // some of what was missing here then still is; nothing: no gap is known
 
   bool replicated() const { return replicas.size() > 1; }
   // Whether every other replica has said to have `dot`.

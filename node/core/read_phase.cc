@@ -79,6 +79,9 @@ void Stripe::Impl::ask_replicas(uint64_t id, Pending& op, bool everyone) {
   // The own region first: its answers come sooner.
   std::vector<NodeIndex> candidates = p.owners;
   std::stable_partition(candidates.begin(), candidates.end(), [&](NodeIndex n) { return region_of(n) == my_region_; });
+  for (size_t region = 0; op.needs.fallbacks && region < config_->regions.size(); ++region) {
+    for (NodeIndex n : fallbacks_of(p, region)) candidates.push_back(n);
+  }
   for (int round = 0; round < 2; ++round) {
     for (NodeIndex n : candidates) {
       if (n == options_.self || !peers_[n].reachable || std::count(op.asked.begin(), op.asked.end(), n) > 0) continue;
@@ -96,9 +99,18 @@ void Stripe::Impl::ask_replicas(uint64_t id, Pending& op, bool everyone) {
 void Stripe::Impl::on_read(NodeIndex from, const ReadMessage& m) {
   Partition* p = find(m.partition);
   note_epoch(from, m.epoch);
-  if (p == nullptr) return;
   ReadReplyMessage reply;
   reply.id = m.id;
+  if (p == nullptr) {  // a fallback says what it keeps: nothing, or dots that the asker may lack
+    if (m.partition.keyspace >= config_->keyspaces.size() || !config_->keyspaces[m.partition.keyspace].fallbacks)
+      return;
+    if (auto kept = fallbacks_.find(m.partition); kept != fallbacks_.end() && !kept->second.clock.empty()) {
+      reply.answer = ReadReplyMessage::Answer::kDiffers;
+      Encoder out(reply.clock);
+      kept->second.clock.encode(out);
+    }
+    return send(from, reply.encode());
+  }
   bool past = (m.epoch < p->read_fence && !planted(Bug::kNoFence)) || p->leftover || p->loading;
   if (past) {  // whoever asks does not know the owners of today
     reply.answer = ReadReplyMessage::Answer::kNoVote;
@@ -146,8 +158,14 @@ void Stripe::Impl::on_read_reply(NodeIndex from, ReadReplyMessage m) {
       return;
     }
   }
-  ++op.acked[region_of(from)];
+  count_vote(op, from);
   check_read_phase(m.id);
+}
+
+void Stripe::Impl::count_vote(Pending& op, NodeIndex from) {
+  ++op.acked[region_of(from)];
+  const auto& owners = op.partition->owners;
+  if (std::find(owners.begin(), owners.end(), from) == owners.end()) op.fallbacks.push_back(from);
 }
 
 void Stripe::Impl::check_read_phase(uint64_t id) {
@@ -156,7 +174,7 @@ void Stripe::Impl::check_read_phase(uint64_t id) {
   Pending& op = it->second;
   std::erase_if(op.awaited, [&](const auto& awaited) {
     if (!op.partition->causal.clock.covers(awaited.second)) return false;
-    ++op.acked[region_of(awaited.first)];
+    count_vote(op, awaited.first);
     return true;
   });
   if (met(op.needs.owners, op.acked) && !must_wait_for_session(op.request, *op.partition)) {
@@ -175,6 +193,7 @@ void Stripe::Impl::end_read_phase(uint64_t id, Status status) {
     ++stats_.unavailable;
     answer(op.caller, {std::move(status), {}});
   } else {
+    op.caller.fallbacks = fallbacks_that_count(op);
     execute(std::move(op.caller), std::move(op.request), *op.partition, op.hash);
   }
   release_gate(key, writer);

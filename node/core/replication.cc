@@ -20,8 +20,9 @@ void Stripe::Impl::replicate(Partition& p, std::string_view encoded, uint64_t ac
     for (NodeIndex n : p.writers) {
       if (n != options_.self && region_of(n) == region && peers_[n].reachable) targets.push_back(n);
     }
-    if (targets.empty()) continue;
     WriteMessage message{counts ? ack_id : 0, options_.self, !local, p.id, encoded, config_->epoch};
+    if (local) send_to_fallbacks(p, message);  // in the other regions whoever passes it on does that
+    if (targets.empty()) continue;
     std::string bytes = message.encode();
     if (local) {
       for (NodeIndex n : targets) send(n, bytes);
@@ -50,13 +51,15 @@ void Stripe::Impl::on_write(NodeIndex from, const WriteMessage& m) {
   Partition* p = find(m.partition);
   Decoder in(m.delta);
   crdt::Delta delta = crdt::Delta::decode(in);
-  if (p == nullptr || !in.done() || m.ack_to >= config_->nodes.size()) {
+  if ((p == nullptr && !m.fallback) || !in.done() || m.ack_to >= config_->nodes.size()) {
     ++stats_.rejected_messages;
     return;
   }
   note_epoch(from, m.epoch);
+  if (is_of_closed_life(delta)) return;
+  if (p == nullptr) return keep_for_owners(m, delta);
   // What a node that is not an owner yet, or no more, needs of it comes by other ways.
-  if (is_of_closed_life(delta) || p->loading || p->leftover) return;
+  if (p->loading || (p->leftover && !m.fallback)) return;
   if (m.relay && !planted(Bug::kRelayDropsDelta)) {
     WriteMessage copy = m;
     copy.relay = false;
@@ -64,6 +67,7 @@ void Stripe::Impl::on_write(NodeIndex from, const WriteMessage& m) {
     for (NodeIndex n : p->writers) {
       if (n != options_.self && n != from && region_of(n) == my_region_ && peers_[n].reachable) send(n, bytes);
     }
+    send_to_fallbacks(*p, copy);
   }
   if (!apply_delta(*p, std::move(delta), m.delta) || m.ack_id == 0) return;
   // A coordinator that does not know yet that new owners need the write, too, must not count this one.
@@ -82,7 +86,7 @@ void Stripe::Impl::count_ack(uint64_t id, NodeIndex from) {
   if (it == pending_.end() || it->second.phase != Pending::Phase::kWriting) return;
   Pending& op = it->second;
   if (std::count(op.answered.begin(), op.answered.end(), from) > 0 ||
-      std::count(op.partition->writers.begin(), op.partition->writers.end(), from) == 0) {
+      (!op.needs.fallbacks && std::count(op.partition->writers.begin(), op.partition->writers.end(), from) == 0)) {
     return;
   }
   op.answered.push_back(from);
@@ -108,6 +112,7 @@ void Stripe::Impl::announce(NodeIndex to) {
       message.entries.push_back({id, p.causal.clock});
     }
   }
+  announce_fallbacks(to, message);
   send(to, message.encode());
 }
 
@@ -134,19 +139,22 @@ void Stripe::Impl::on_announce(NodeIndex from, AnnounceMessage m) {
   }
   if (m.version >= peer.version) {
     count_announced(from, m);
+    if (m.since == 0) forget_fallback(from);  // all that it keeps is in this announcement
     for (AnnounceMessage::Entry& entry : m.entries) {
       Partition* p = find(entry.partition);
-      if (p == nullptr) continue;
-      auto it = p->peers.find(from);
-      if (it != p->peers.end()) {
-        it->second = {std::move(entry.clock), true, true, it->second.drains};
-      } else if (!p->leftover) {  // it owns the arc no more, keeps what the owners may lack, and waits to hear of them
-        p->guests[from] = std::move(entry.clock);
-        with_guests_.insert(p->id);
-        p->version = ++version_;
+      if (p == nullptr) {
+        if (auto kept = fallbacks_.find(entry.partition); kept != fallbacks_.end())
+          kept->second.owners[from] = std::move(entry.clock);
+        continue;
       }
+      auto it = p->peers.find(from);
+      if (it != p->peers.end())
+        it->second = {std::move(entry.clock), true, true, it->second.drains};
+      else if (!p->leftover)  // it owns the arc no more, keeps what the owners may lack, and waits to hear of them
+        welcome(*p, from, {std::move(entry.clock)});
       note_gap(*p);
     }
+    on_fallbacks_announced(from, m);
     peer.version = m.version;
     peer.epoch = std::max(peer.epoch, m.epoch);
     peer.as_of = std::max(peer.as_of, m.as_of);
@@ -185,7 +193,7 @@ void Stripe::Impl::on_announce_ack(NodeIndex from, const AnnounceAckMessage& m) 
     // The guest knows that this owner has all of it.
     if (p != nullptr && p->version <= m.version) {
       auto guest = p->guests.find(from);
-      if (guest != p->guests.end() && p->causal.clock.covers(guest->second)) p->guests.erase(guest);
+      if (guest != p->guests.end() && p->causal.clock.covers(guest->second.clock)) p->guests.erase(guest);
     }
     it = p == nullptr || p->guests.empty() ? with_guests_.erase(it) : std::next(it);
   }
@@ -204,6 +212,13 @@ void Stripe::Impl::begin_epoch_above(uint64_t epoch) {
   next_announce_ = now_.instant;
 }
 
+// A node that is no replica says what it has.
+void Stripe::Impl::welcome(Partition& p, NodeIndex node, Partition::Guest guest) {
+  p.guests[node] = std::move(guest);
+  with_guests_.insert(p.id);
+  p.version = ++version_;  // so that it is told what is here
+}
+
 // Remembers which of the dots that others have are missing here, for repair_gaps() to ask for if they stay missing.
 void Stripe::Impl::note_gap(Partition& p) {
   if (gaps_.contains(p.id) || p.loading || p.leftover) return;
@@ -211,8 +226,8 @@ void Stripe::Impl::note_gap(Partition& p) {
   for (const auto& [node, peer] : p.peers) {
     if (!p.causal.clock.covers(peer.clock)) missing.merge(peer.clock.minus(p.causal.clock));
   }
-  for (const auto& [node, clock] : p.guests) {
-    if (!p.causal.clock.covers(clock)) missing.merge(clock.minus(p.causal.clock));
+  for (const auto& [node, guest] : p.guests) {
+    if (!p.causal.clock.covers(guest.clock)) missing.merge(guest.clock.minus(p.causal.clock));
   }
   if (missing.empty()) return;
   gaps_.insert(p.id);
@@ -255,6 +270,7 @@ void Stripe::Impl::set_unreachable(NodeIndex peer) {
   if (!peers_[peer].reachable) return;
   peers_[peer].reachable = false;
   fail_operations_of(peer);
+  send_pending_to_fallbacks(peer);
 }
 
 }  // namespace cartwheel::node

@@ -107,9 +107,10 @@ void Stripe::Impl::place(Partition& p) {
     }
     // It may have what the owners lack, and waits to hear that they have it.
     if (!p.leftover && !removed(n)) {
-      p.guests[n] = std::move(peer.clock);
+      p.guests[n] = {std::move(peer.clock)};
       with_guests_.insert(p.id);
     }
+    peers_[n].version = 0;  // what it keeps as a fallback was not listened to
     it = p.peers.erase(it);
   }
   for (NodeIndex n : p.replicas) {
@@ -117,8 +118,8 @@ void Stripe::Impl::place(Partition& p) {
     bool future = move != nullptr && move->stage == Stage::kLoad && !contains(p.owners, n);
     auto [entry, is_new] = p.peers.try_emplace(n);
     Partition::Peer& peer = entry->second;
-    if (auto guest = p.guests.find(n); is_new && guest != p.guests.end()) {
-      peer.clock = std::move(guest->second);
+    if (auto guest = p.guests.find(n); is_new && guest != p.guests.end() && !guest->second.fallback) {
+      peer.clock = std::move(guest->second.clock);
       peer.heard = true;
     } else if (is_new) {
       // It may have known before this node did that both have the partition, and announced it in vain; what it has
@@ -143,6 +144,9 @@ Partition& Stripe::Impl::create_partition(PartitionId id) {
   p.id = id;
   by_arc_[id.keyspace][id.arc] = &p;
   place(p);
+  if (config_->keyspaces[id.keyspace].fallbacks) {  // nor what anybody keeps for the owners of this partition
+    for (PeerState& peer : peers_) peer.version = 0;
+  }
   return p;
 }
 
@@ -204,6 +208,7 @@ void Stripe::Impl::on_config(std::shared_ptr<const ClusterConfig> config) {
       p->version = ++version_;  // so that everybody is told of it anew
     }
   }
+  for (auto& [id, kept] : fallbacks_) kept.version = ++version_;  // there may be other owners to tell
   if (again) begin_epoch_above(actor_.epoch);
   reconsider_operations();
   start_loads();
@@ -233,7 +238,7 @@ void Stripe::Impl::reconsider_operations() {
       if (is_met(op))
         finish(id, std::move(op.reply));
       else
-        resend(op, id);
+        resend(op, id, p.writers, false);
       continue;
     }
     // A read phase begins anew, here or at an owner; what it was told may be of the past.
@@ -264,8 +269,8 @@ void Stripe::Impl::reconsider_operations() {
   }
 }
 
-// Sends a write that is under way once more, under the present epoch, to those who have not acknowledged it.
-void Stripe::Impl::resend(Pending& op, uint64_t id) {
+// Sends a write that is under way once more, under the present epoch, to those of `to` who have not acknowledged it.
+void Stripe::Impl::resend(Pending& op, uint64_t id, const std::vector<NodeIndex>& to, bool fallback) {
   Partition& p = *op.partition;
   std::set<uint64_t> records;
   for (uint64_t seq = op.seqs.first; seq <= op.seqs.last; ++seq) {
@@ -279,8 +284,8 @@ void Stripe::Impl::resend(Pending& op, uint64_t id) {
                       return c.dot.actor == op.actor && c.dot.seq >= op.seqs.first && c.dot.seq <= op.seqs.last;
                     });
       if (!wanted) continue;
-      std::string bytes = WriteMessage{id, options_.self, false, p.id, encoded, config_->epoch}.encode();
-      for (NodeIndex n : p.writers) {
+      std::string bytes = WriteMessage{id, options_.self, false, p.id, encoded, config_->epoch, fallback}.encode();
+      for (NodeIndex n : to) {
         if (n != options_.self && peers_[n].reachable && !contains(op.answered, n)) send(n, bytes);
       }
     }
@@ -391,7 +396,7 @@ bool Stripe::Impl::covers_old_owners(const Partition& p) const {
 RingProgress Stripe::Impl::ring_progress() const {
   RingProgress progress;
   progress.epoch = config_->epoch;
-  progress.leftovers = leftovers_.size();
+  progress.leftovers = leftovers_.size() + fallbacks_to_hand_over();
   uint64_t known = 0, waiting = 0;  // snapshots whose size is known, and others
   for (const auto& [id, p] : partitions_) {
     if (!p.move || p.leftover) continue;

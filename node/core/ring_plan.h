@@ -39,7 +39,7 @@ Status rebalance(ClusterConfig& config);
 // that was joining leaves again; a node that was leaving stays.
 Status cancel(ClusterConfig& config);
 Status create_keyspace(ClusterConfig& config, Keyspace keyspace);
-// Levels, TTL and durability change at once, replicas by a change of the ring.
+// Levels, TTL, durability and fallbacks change at once, replicas by a change of the ring.
 Status alter_keyspace(ClusterConfig& config, const Keyspace& wanted);
 Status drop_keyspace(ClusterConfig& config, std::string_view name);
 

@@ -41,6 +41,12 @@ std::string record_row(uint64_t number) {
   return key;
 }
 
+std::string fallback_row(PartitionId id, uint64_t number) {
+  std::string key = partition_key('f', id);
+  Encoder(key).u64(number);
+  return key;
+}
+
 std::string stage_prefix(PartitionId id) {
   return partition_key('x', id);
 }

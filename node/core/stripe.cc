@@ -111,6 +111,7 @@ Status Stripe::Impl::recover(Now now) {
     if (!p.causal.clock.empty()) p.version = ++version_;
     p.recovering = may_have_lost && p.replicated() && !p.loading;
   }
+  RETURN_IF_ERROR(recover_fallbacks());
   RETURN_IF_ERROR(recover_exchanges());
   RETURN_IF_ERROR(recover_trees(identity_.clean && !may_have_lost));
   next_id_ = std::max(epoch, actor_.epoch);
@@ -436,6 +437,7 @@ void Stripe::on_tick(Now now) {
     }
     s.repair_gaps();
     s.let_go_of_leftovers();
+    s.tend_fallbacks();
     s.start_loads();
     s.request_waiting_loads();
     std::erase_if(s.serving_, [&](const auto& entry) { return now.instant - entry.second.last_used > kServingIdle; });
@@ -505,6 +507,14 @@ const StripeStats& Stripe::stats() const {
   stats.log_entries = impl_->logged_dots_;
   stats.pending_operations = impl_->pending_.size() + impl_->gated_;
   stats.partitions = impl_->partitions_.size();
+  stats.fallback_bytes = impl_->fallback_bytes_;
+  stats.fallback_deltas = 0;
+  WallTime oldest = impl_->wall_;
+  for (const auto& [id, kept] : impl_->fallbacks_) {
+    stats.fallback_deltas += kept.rows.size();
+    if (!kept.rows.empty()) oldest = std::min(oldest, kept.rows.front().at);
+  }
+  stats.fallback_oldest_seconds = static_cast<uint64_t>((impl_->wall_.ms - oldest.ms) / 1000);
   return stats;
 }
 
@@ -532,7 +542,7 @@ std::vector<PeerLag> Stripe::lag(Now now) const {
 bool Stripe::ready() const {
   for (const auto& [id, p] : impl_->partitions_) {
     if (!p.serves) continue;
-    if (p.recovering || !impl_->reachable_enough({impl_->default_write_[id.keyspace], {}}, p)) return false;
+    if (p.recovering || !impl_->reachable_enough(impl_->default_write_needs(id.keyspace), p)) return false;
   }
   // Requests for what others own are passed on.
   const ClusterConfig& config = *impl_->config_;
@@ -593,6 +603,12 @@ Result<crdt::Object> Stripe::inspect(uint16_t keyspace, const std::string& key) 
     return true;
   }));
   return copy;
+}
+
+const crdt::Clock& Stripe::fallback_clock(uint16_t keyspace, uint32_t arc) const {
+  static const crdt::Clock kEmpty;
+  auto kept = impl_->fallbacks_.find({keyspace, arc});
+  return kept == impl_->fallbacks_.end() ? kEmpty : kept->second.clock;
 }
 
 const crdt::Clock& Stripe::clock(uint16_t keyspace, uint32_t arc) const {

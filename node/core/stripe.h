@@ -46,6 +46,8 @@ struct StripeOptions {
   size_t catch_up_chunk_bytes = limits::kCatchUpChunkBytes;
   size_t log_entries = limits::kDotLogEntries;  // dots that the log keeps for replicas that lack them
   size_t log_bytes = limits::kDotLogBytes;
+  size_t fallback_bytes = limits::kFallbackBytes;  // of the deltas that are kept for owners that cannot be reached
+  Duration fallback_age = Duration::millis(limits::kFallbackMs);  // and for how long
   Duration tree_interval = Duration::seconds(10);  // between two comparisons of hash trees with another owner
   uint64_t load_bytes_per_second = 0;  // of the snapshots that this stripe takes when it gets arcs; 0: no bound
 };
@@ -91,6 +93,11 @@ struct StripeStats {
   uint64_t deltas_sent = 0, deltas_applied = 0, deltas_skipped = 0;
   uint64_t catch_ups = 0, catch_up_deltas = 0, full_exchanges = 0, full_exchange_objects = 0;
   uint64_t quorum_read_mismatches = 0;
+  // Of deltas kept here for owners that could not be reached: taken, refused because there was no room, dropped because
+  // all owners have them, and dropped because that took too long; and what is kept now. Levels that were met here by
+  // the help of such fallbacks.
+  uint64_t fallback_taken = 0, fallback_refused = 0, fallback_handed_back = 0, fallback_expired = 0;
+  uint64_t fallback_deltas = 0, fallback_bytes = 0, fallback_oldest_seconds = 0, fallback_counted = 0;
   uint64_t rejected_messages = 0;  // malformed, or with a time too far in the future
   uint64_t expired_objects = 0;
   uint64_t loaded_rows = 0, loaded_bytes = 0;  // by snapshots of partitions that this node got
@@ -244,6 +251,8 @@ class Stripe {
   // All leaves of `key` as stored, for tests.
   Result<crdt::Object> inspect(uint16_t keyspace, const std::string& key);
   const crdt::Clock& clock(uint16_t keyspace, uint32_t arc) const;
+  // The dots whose deltas are kept here for owners of a partition that this node does not hold.
+  const crdt::Clock& fallback_clock(uint16_t keyspace, uint32_t arc) const;
 
  private:
   struct Impl;

@@ -3,6 +3,7 @@
 //   coordinator.cc  requests: levels, forwarding, answers
 //   read_phase.cc   quorum reads, and the order of requests for one key meanwhile
 //   session.cc      what session tokens demand of a read, and what replies tell them
+//   fallback.cc     deltas kept for owners that cannot be reached, and handed back
 //   replication.cc  deltas and acks between replicas, clock announcements, which peers are reachable
 //   catch_up.cc     exact catch-up by the dot log
 //   exchange.cc     full exchange, where the log does not reach
@@ -44,13 +45,15 @@ struct Stripe::Impl {
     ReplyCallback callback;
     NodeIndex origin = kNoNode;
     uint64_t origin_id = 0;
-    uint8_t hops = 0;  // how often the request was passed on
+    uint8_t hops = 0;        // how often the request was passed on
+    uint16_t fallbacks = 0;  // that counted for the level of its read phase
   };
 
   // What a level asks for among the owners of a partition and, while it moves, for a write also among the others.
   struct Needs {
     Need owners;
     std::optional<Need> others;
+    bool fallbacks = false;  // count for owners that cannot be reached
   };
 
   // An operation between its request and its answer.
@@ -64,9 +67,10 @@ struct Stripe::Impl {
     std::vector<uint32_t> acked, others_acked;  // per region
     std::vector<NodeIndex> answered;
     std::vector<NodeIndex> asked;
-    Reply reply;                    // kWriting: given once the level is met
-    crdt::Actor actor;              // kWriting: of the write's dots
-    crdt::DotSet::Interval seqs{};  // kWriting: of the write's dots, which are this node's in `partition`
+    std::vector<NodeIndex> fallbacks;  // kReading: that were counted in `acked`
+    Reply reply;                       // kWriting: given once the level is met
+    crdt::Actor actor;                 // kWriting: of the write's dots
+    crdt::DotSet::Interval seqs{};     // kWriting: of the write's dots, which are this node's in `partition`
     NodeIndex forwarded_to = kNoNode;
     // kReading: replicas that have what is missing here, and what they have
     std::vector<std::pair<NodeIndex, crdt::Clock>> awaited;
@@ -99,6 +103,7 @@ struct Stripe::Impl {
     uint64_t acked_version = 0;    // of this node's announcements
     uint64_t epoch = 0;            // of the configuration with which it made its last announcement
     std::vector<uint64_t> acks;    // to be sent with this turn
+    bool full = false;             // it is no fallback for more
     std::set<uint64_t> forwarded;  // ids of requests that it passed on to here, the latest ones
     uint64_t forwarded_floor = 0;  // those up to here are forgotten
     uint64_t summary_id = 0;       // of the summary of trees that waits for its answer
@@ -159,6 +164,21 @@ struct Stripe::Impl {
     void add(std::string_view key, std::string_view path, const crdt::Leaf& leaf);
   };
 
+  // Deltas of a partition that this node does not hold, kept for owners that could not be reached. Their values are in
+  // rows of their own.
+  struct Fallback {
+    struct Row {
+      uint64_t number;
+      WallTime at;
+      size_t bytes;
+      std::vector<crdt::Dot> dots;
+    };
+    std::deque<Row> rows;
+    crdt::Clock clock;                        // exactly their dots
+    std::map<NodeIndex, crdt::Clock> owners;  // what they have said to have
+    uint64_t version = 0;                     // of `clock`, in the stripe's count of clock changes
+  };
+
   // A full exchange that this node serves from a snapshot.
   struct Serving {
     uint64_t id = 0;
@@ -205,7 +225,7 @@ struct Stripe::Impl {
   Partition& create_partition(PartitionId id);
   void on_config(std::shared_ptr<const ClusterConfig> config);
   void reconsider_operations();
-  void resend(Pending& op, uint64_t id);
+  void resend(Pending& op, uint64_t id, const std::vector<NodeIndex>& to, bool fallback);
   void let_go_of_leftovers();
   void doom(Partition& p);
   void bury_doomed();
@@ -230,6 +250,7 @@ struct Stripe::Impl {
   void forward(Caller caller, Request request, const std::vector<NodeIndex>& replicas, bool anywhere = false);
   bool begin_read_phase(Caller caller, Request request, Partition& p, uint64_t hash, Needs wanted);
   void ask_replicas(uint64_t id, Pending& op, bool everyone);
+  void count_vote(Pending& op, NodeIndex from);
   void check_read_phase(uint64_t id);
   void end_read_phase(uint64_t id, Status status);
   void release_gate(const std::string& key, bool writer);
@@ -261,6 +282,26 @@ struct Stripe::Impl {
   void check_sessions_of(const Partition* p);
   std::shared_ptr<const SessionSeen> seen_of(const Request& request, const Partition& p) const;
 
+  // --- fallback.cc
+  std::vector<NodeIndex> fallbacks_of(const Partition& p, size_t region) const;
+  void send_to_fallbacks(const Partition& p, WriteMessage message);
+  void send_pending_to_fallbacks(NodeIndex peer);
+  std::vector<uint32_t> count_owners(const Pending& op, const std::vector<NodeIndex>& nodes) const;
+  uint16_t fallbacks_that_count(const Pending& op) const;
+  void keep_for_owners(const WriteMessage& m, const crdt::Delta& delta);
+  Status recover_fallbacks();
+  void announce_fallbacks(NodeIndex to, AnnounceMessage& message) const;
+  void on_fallbacks_announced(NodeIndex from, const AnnounceMessage& m);
+  void forget_fallback(NodeIndex node);
+  void serve_fallback(NodeIndex from, const CatchUpMessage& m);
+  void tend_fallbacks();
+  bool take_over(Partition& p, const Fallback& kept);
+  bool has_handed_over(PartitionId id, const Fallback& kept, bool reachable_only) const;
+  void drop_first(PartitionId id, Fallback& kept, size_t rows);
+  std::vector<NodeIndex> heirs_of(PartitionId id) const;
+  uint64_t fallbacks_to_hand_over() const;
+  void note_possible_fallbacks();
+
   // --- replication.cc
   void replicate(Partition& p, std::string_view encoded, uint64_t ack_id, const Needs& wanted, Pending* op);
   void on_write(NodeIndex from, const WriteMessage& m);
@@ -275,6 +316,7 @@ struct Stripe::Impl {
   void begin_epoch_above(uint64_t epoch);
   void heard(NodeIndex from);
   void set_unreachable(NodeIndex peer);
+  void welcome(Partition& p, NodeIndex node, Partition::Guest guest);
   void note_gap(Partition& p);
   void check_recovered(Partition& p);
   // Until when this node knows of every write that any replica of `p` made: the least of the peers' announcements that
@@ -386,7 +428,11 @@ struct Stripe::Impl {
   std::vector<PeerState> peers_;                        // by node
   std::vector<std::vector<uint32_t>> region_replicas_;  // [keyspace][region]
   std::vector<Need> default_read_, default_write_;      // by keyspace
-  uint64_t version_ = 0;                                // of partition clocks
+  Needs default_write_needs(uint16_t keyspace) const {
+    const Keyspace& k = config_->keyspaces[keyspace];
+    return {default_write_[keyspace], {}, k.fallbacks && !k.write.primaries};
+  }
+  uint64_t version_ = 0;  // of partition clocks
   bool draining_ = false, last_turn_ = false;
 
   Output out_;
@@ -418,6 +464,10 @@ struct Stripe::Impl {
   std::map<PartitionId, std::pair<crdt::DotSet, Instant>> gap_;
   std::map<std::pair<NodeIndex, PartitionId>, Serving> serving_;
   std::vector<std::pair<NodeIndex, ExchangeMessage>> deferred_;
+
+  std::map<PartitionId, Fallback> fallbacks_;
+  uint64_t next_fallback_ = 1;  // the number of the next row
+  size_t fallback_bytes_ = 0;
 
   std::set<PartitionId> loading_, leftovers_;
   std::set<PartitionId> given_up_;  // partitions that this life held and dropped: their dots must not begin anew

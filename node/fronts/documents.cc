@@ -22,6 +22,8 @@ Json stats_document(const StripeStats& s) {
           {"catch_up_deltas", s.catch_up_deltas},
           {"full_exchanges", s.full_exchanges},
           {"full_exchange_objects", s.full_exchange_objects},
+          {"fallback_counted", s.fallback_counted},
+          {"fallback_deltas", s.fallback_deltas},
           {"quorum_read_mismatches", s.quorum_read_mismatches},
           {"rejected_messages", s.rejected_messages},
           {"expired_objects", s.expired_objects},

@@ -107,6 +107,12 @@ Status take_fields(const Json& request, Keyspace& keyspace) {
     }
     keyspace.durability = durability == "always" ? Keyspace::Durability::kAlways : Keyspace::Durability::kOs;
   }
+  if (const std::string fallbacks = text(request, "fallbacks"); !fallbacks.empty()) {
+    if (fallbacks != "on" && fallbacks != "off") {
+      return Status::InvalidArgument("fallbacks is 'on' or 'off', not '" + fallbacks + "'");
+    }
+    keyspace.fallbacks = fallbacks == "on";
+  }
   if (const std::string kind = text(request, "kind"); !kind.empty()) keyspace.kind = kind;
   return Status::Ok();
 }

@@ -94,12 +94,12 @@ std::string members_text(const Json& document) {
 }
 
 std::string keyspaces_text(const Json& document) {
-  TextTable table({"KEYSPACE", "SELECT", "KIND", "REPLICAS", "READ", "WRITE", "TTL", "DURABILITY"});
+  TextTable table({"KEYSPACE", "SELECT", "KIND", "REPLICAS", "READ", "WRITE", "TTL", "DURABILITY", "FALLBACKS"});
   for (const Json& each : member(document, "keyspaces")) {
     const int64_t ttl = number(each, "default_ttl_ms");
     table.add({word(each, "name"), std::to_string(number(each, "select")), word(each, "kind"),
                replicas_text(member(each, "replicas")), word(each, "read"), word(each, "write"),
-               ttl == 0 ? "none" : std::to_string(ttl) + "ms", word(each, "durability")});
+               ttl == 0 ? "none" : std::to_string(ttl) + "ms", word(each, "durability"), word(each, "fallbacks")});
   }
   return table.text();
 }
@@ -311,9 +311,10 @@ Result<Json> keyspace_request(const ClusterCommand& command) {
   Json request = {{"op", command.kind == Kind::kKeyspaceCreate ? "keyspace-create" : "keyspace-alter"},
                   {"name", command.name}};
   if (command.select) request["select"] = *command.select;
-  for (auto [name, value] : {std::pair("read", &command.read), std::pair("write", &command.write),
-                             std::pair("default_ttl", &command.default_ttl),
-                             std::pair("durability", &command.durability), std::pair("kind", &command.kind_name)}) {
+  for (auto [name, value] :
+       {std::pair("read", &command.read), std::pair("write", &command.write),
+        std::pair("default_ttl", &command.default_ttl), std::pair("durability", &command.durability),
+        std::pair("fallbacks", &command.fallbacks), std::pair("kind", &command.kind_name)}) {
     if (!value->empty()) request[name] = *value;
   }
   if (command.replicas.empty()) return request;

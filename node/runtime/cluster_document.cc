@@ -54,6 +54,7 @@ Json keyspace_document(const ClusterConfig& config, size_t k) {
           {"write", keyspace.write.to_string()},
           {"default_ttl_ms", keyspace.default_ttl_ms},
           {"durability", keyspace.durability == Keyspace::Durability::kAlways ? "always" : "os"},
+          {"fallbacks", keyspace.fallbacks ? "on" : "off"},
           {"owners", arcs},
           {"moves", moves}};
 }

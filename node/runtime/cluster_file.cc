@@ -253,7 +253,7 @@ class Reader {
 
   Keyspace keyspace(const toml::table& t) {
     known_keys(t, " in [[keyspace]]",
-               {"name", "select", "kind", "replicas", "read", "write", "default_ttl", "durability"});
+               {"name", "select", "kind", "replicas", "read", "write", "default_ttl", "durability", "fallbacks"});
     Keyspace k;
     text(t, "name", &k.name, kRequired);
     number(t, "select", &k.select);
@@ -268,6 +268,12 @@ class Reader {
     level(t, "read", &k.read);
     level(t, "write", &k.write);
     duration(t, "default_ttl", &k.default_ttl_ms);
+    if (const toml::node* v = t.get("fallbacks")) {
+      if (!v->is_boolean())
+        wrong_type(*v, "fallbacks", "true or false");
+      else
+        k.fallbacks = v->as_boolean()->get();
+    }
     std::string durability = "os";
     text(t, "durability", &durability);
     if (durability == "always")

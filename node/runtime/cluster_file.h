@@ -20,6 +20,7 @@
 //   write = "local_quorum"       # optional
 //   default_ttl = "30m"          # optional, none; a number is seconds, a text has the unit ms, s, m, h or d
 //   durability = "os"            # optional; "always": an acknowledged write is fsynced
+//   fallbacks = false            # optional; true: another node keeps writes for an owner that cannot be reached
 #pragma once
 
 #include <string>

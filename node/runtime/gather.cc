@@ -11,7 +11,7 @@ namespace cartwheel::node {
 
 void add(StripeStats& to, const StripeStats& from) {
   // A counter that is added to StripeStats has to be added here: the size tells when that was forgotten.
-  static_assert(sizeof(StripeStats) == 35 * sizeof(uint64_t), "sum the new counters too");
+  static_assert(sizeof(StripeStats) == 43 * sizeof(uint64_t), "sum the new counters too");
   to.reads += from.reads;
   to.writes += from.writes;
   to.forwards += from.forwards;
@@ -35,6 +35,14 @@ void add(StripeStats& to, const StripeStats& from) {
   to.scrub_passes += from.scrub_passes;
   to.rotten_partitions += from.rotten_partitions;
   to.unreadable_scans += from.unreadable_scans;
+  to.fallback_taken += from.fallback_taken;
+  to.fallback_refused += from.fallback_refused;
+  to.fallback_handed_back += from.fallback_handed_back;
+  to.fallback_expired += from.fallback_expired;
+  to.fallback_deltas += from.fallback_deltas;
+  to.fallback_bytes += from.fallback_bytes;
+  to.fallback_oldest_seconds = std::max(to.fallback_oldest_seconds, from.fallback_oldest_seconds);
+  to.fallback_counted += from.fallback_counted;
   to.quorum_read_mismatches += from.quorum_read_mismatches;
   to.rejected_messages += from.rejected_messages;
   to.expired_objects += from.expired_objects;

@@ -254,6 +254,11 @@ std::map<CLI::App*, Kind> add_cluster_commands(CLI::App& app, ClusterCommand& op
                         "Expiry of keys that are written without one, such as 30m");
     command->add_option("--durability", options.durability, "os: an ack means the kernel has it; always: fsynced")
         ->check(CLI::IsMember({"os", "always"}));
+    command
+        ->add_option(
+            "--fallbacks", options.fallbacks,
+            "on: another node keeps what is written for an owner that cannot be reached, and counts for levels")
+        ->check(CLI::IsMember({"on", "off"}));
     command->add_option("--kind", options.kind_name, "eventual");
   }
   return commands;

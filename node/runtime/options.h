@@ -65,7 +65,7 @@ struct ClusterCommand {
   std::string timeout;  // of kWait and kDecommission; a duration, or a number of seconds
   // Of keyspaces; what is not given is left out of the request.
   std::optional<int> select;
-  std::string replicas, read, write, default_ttl, durability, kind_name;
+  std::string replicas, read, write, default_ttl, durability, fallbacks, kind_name;
 };
 
 struct StatusOptions {

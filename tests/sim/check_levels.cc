@@ -36,6 +36,20 @@ bool overlap(const std::vector<uint32_t>& replicas, const node::Level& write, si
   return w->total + r->total > all;
 }
 
+bool by_owners(const OpRecord& write, const OpRecord& read) {
+  return write.reply.fallbacks == 0 && read.reply.fallbacks == 0;
+}
+
+Verdict check_fallbacks(const SimWorld& world) {
+  for (const OpRecord& op : world.history().ops()) {
+    if (op.reply.fallbacks > 0 && op.level.primaries && !node::observes(op.operation.verb))
+      return "fallbacks counted for " + to_string(op);
+    if (op.reply.fallbacks > 0 && !world.config().keyspaces[op.keyspace].fallbacks)
+      return "fallbacks in a keyspace without: " + to_string(op);
+  }
+  return {};
+}
+
 bool excused_by_loss(const SimWorld& world, int64_t written_us, int64_t read_us, int64_t read_ended_us) {
   const auto& losses = world.history().losses();
   return std::any_of(losses.begin(), losses.end(), [&](const Loss& loss) {
@@ -112,7 +126,7 @@ Verdict check_read(const SimWorld& world, const SetHistory& set, const OpRecord&
   size_t here = region_of(world, read.node);
   auto visible_to_read = [&](const OpRecord& write) {
     size_t region = 0;
-    return write.outcome == Outcome::kOk && write.ended_us < read.invoked_us &&
+    return write.outcome == Outcome::kOk && write.ended_us < read.invoked_us && by_owners(write, read) &&
            coordinator_region(world, write, &region) &&
            overlap(world, read.keyspace, write.level, region, read.level, here) &&
            !excused_by_loss(world, write.invoked_us, read.invoked_us, read.ended_us) && !excused_as_gone(world, write);

@@ -120,6 +120,7 @@ Verdict check_removed(SimWorld& world) {
       for (size_t index : write.events) {
         const Event& put = history.events()[index];
         if (!put.change.puts || !aims_at(removal, put.change.path) || !shows(world, put)) continue;
+        if (!by_owners(write, removal)) continue;
         if (!overlap(world, removal.keyspace, write.level, region_of(world, put.node), read, here)) continue;
         if (excused_by_loss(world, write.invoked_us, removal.invoked_us, removal.ended_us)) continue;
         if (removal_is_gone(world, removal) || superseder_is_gone(world, put, removal)) continue;

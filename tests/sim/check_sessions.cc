@@ -53,7 +53,8 @@ Verdict check_read(const SimWorld& world, const Session& session, const OpRecord
   auto known = [&](const OpRecord& write) {
     if (!took_effect(write) || write.ended_us >= read.invoked_us || write.events.empty()) return false;
     size_t region = region_of(world, world.history().events()[write.events[0]].node);
-    return overlap(world, read.keyspace, write.level, region, read.level, region_of(world, read.node)) &&
+    return by_owners(write, read) &&
+           overlap(world, read.keyspace, write.level, region, read.level, region_of(world, read.node)) &&
            !excused_by_loss(world, write.invoked_us, read.invoked_us, read.ended_us) && !excused_as_gone(world, write);
   };
   bool set = false;

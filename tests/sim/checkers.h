@@ -57,6 +57,13 @@ Verdict trees_compared(SimWorld& world);
 
 // --- for the checkers ------------------------------------------------------------------------------------------------
 
+// No level that counts owners alone was met by fallbacks. (That nothing is left with a fallback in the end is part of
+// SimWorld::difference; that what fallbacks took is at all owners, of check_acknowledged and check_kept.)
+Verdict check_fallbacks(const SimWorld& world);
+
+// Whether two operations may be held to what their levels share: fallbacks counted for neither.
+bool by_owners(const OpRecord& write, const OpRecord& read);
+
 // Whether a write by a coordinator in `write_region` and a later read by one in `read_region` share a replica at least.
 bool overlap(const SimWorld& world, uint16_t keyspace, const node::Level& write, size_t write_region,
              const node::Level& read, size_t read_region);

@@ -58,7 +58,8 @@ void report(const SeedResult& result, Totals& totals) {
 int main(int argc, char** argv) {
   uint64_t seeds = 300, first = 1, one = 0;
   unsigned jobs = 2;
-  bool verbose = false, twice = false, ring = false;
+  bool verbose = false, twice = false;
+  cartwheel::sim::RunKind kind;
   CLI::App app{"Runs a whole Cartwheel cluster in one process, in virtual time, from seeds."};
   app.add_option("--seeds", seeds, "how many seeds to run")->capture_default_str();
   app.add_option("--first", first, "the first seed")->capture_default_str();
@@ -67,14 +68,15 @@ int main(int argc, char** argv) {
       ->capture_default_str()
       ->check(CLI::Range(1, 256));
   app.add_flag("--verbose", verbose, "print what happens");
-  app.add_flag("--ring", ring, "nodes join, leave and are replaced in the course of the run, and replicas change");
+  app.add_flag("--fallbacks", kind.fallbacks, "keyspaces have fallbacks, and regions more nodes than copies");
+  app.add_flag("--ring", kind.ring, "nodes join, leave and are replaced in the course of the run, and replicas change");
   app.add_flag("--twice", twice, "run each seed twice and compare the traces");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
-  if (ring) g_flags = " --ring";
+  g_flags = kind.ring ? kind.fallbacks ? " --ring --fallbacks" : " --ring" : kind.fallbacks ? " --fallbacks" : "";
   for (int signal : {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL}) std::signal(signal, on_crash);
   if (seed_option->count() > 0) {
     first = one;
@@ -87,8 +89,8 @@ int main(int argc, char** argv) {
   auto work = [&] {
     for (uint64_t i = next++; i < seeds; i = next++) {
       t_seed = first + i;
-      SeedResult result = run_seed(t_seed, verbose, ring);
-      if (twice && !result.failure && run_seed(t_seed, false, ring).trace_hash != result.trace_hash) {
+      SeedResult result = run_seed(t_seed, verbose, kind);
+      if (twice && !result.failure && run_seed(t_seed, false, kind).trace_hash != result.trace_hash) {
         result.failure = "two runs of this seed differ";
       }
       report(result, totals);

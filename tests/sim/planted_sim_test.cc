@@ -21,13 +21,13 @@ class PlantedBug : public testing::TestWithParam<Planted> {
  protected:
   void TearDown() override { g_planted_bug = Bug::kNone; }
   // The first seed that fails for the bug alone: without it the same seed must pass.
-  void find(bool ring, uint64_t seeds_max) {
+  void find(RunKind kind, uint64_t seeds_max) {
     for (uint64_t seed = 1; seed <= seeds_max; ++seed) {
       g_planted_bug = GetParam().bug;
-      SeedResult result = run_seed(seed, false, ring);
+      SeedResult result = run_seed(seed, false, kind);
       if (!result.failure) continue;
       g_planted_bug = Bug::kNone;
-      SeedResult sound = run_seed(seed, false, ring);
+      SeedResult sound = run_seed(seed, false, kind);
       EXPECT_FALSE(sound.failure) << "seed " << seed << " fails without any planted bug: " << *sound.failure;
       if (sound.failure) continue;
       std::printf("%s: seed %llu: %s\n", GetParam().name, static_cast<unsigned long long>(seed),
@@ -39,14 +39,24 @@ class PlantedBug : public testing::TestWithParam<Planted> {
 };
 
 TEST_P(PlantedBug, IsFoundByARandomRun) {
-  find(false, 400);
+  find({}, 400);
 }
 
 class PlantedRingBug : public PlantedBug {};
 
 TEST_P(PlantedRingBug, IsFoundByARandomRunThatChangesTheRing) {
-  find(true, 100);
+  find({.ring = true}, 100);
 }
+
+class PlantedFallbackBug : public PlantedBug {};
+
+TEST_P(PlantedFallbackBug, IsFoundByARandomRunWithFallbacks) {
+  find({.fallbacks = true}, 400);
+}
+
+INSTANTIATE_TEST_SUITE_P(Fallbacks, PlantedFallbackBug,
+                         testing::Values(Planted{Bug::kFallbackUntold, "FallbackUntold"}),
+                         [](const auto& test) { return std::string(test.param.name); });
 
 INSTANTIATE_TEST_SUITE_P(Ring, PlantedRingBug, testing::Values(Planted{Bug::kLoadForgetsTail, "LoadForgetsTail"}),
                          [](const auto& test) { return std::string(test.param.name); });
@@ -75,6 +85,7 @@ INSTANTIATE_TEST_SUITE_P(
     Ring, PlantedRingHistory,
     testing::Values(PlantedHistory{Bug::kWriteCountsOldOwnersOnly, write_beside_a_cut_new_owner,
                                    "WriteCountsOldOwnersOnly"},
+                    PlantedHistory{Bug::kFallbackForgets, last_copy_with_a_fallback, "FallbackForgets"},
                     PlantedHistory{Bug::kReadNewTooEarly, write_behind_the_snapshot, "ReadNewTooEarly"},
                     PlantedHistory{Bug::kNoFence, write_by_a_coordinator_of_the_past, "NoFence"},
                     PlantedHistory{Bug::kDropUncovered, heir_that_dies_before_the_handover, "DropUncovered"},

@@ -229,4 +229,33 @@ Verdict power_loss_behind_a_move() {
   return {};
 }
 
+Verdict last_copy_with_a_fallback() {
+  SimWorld world(make_config({{"eu", 5}}, 4, 1, {{{3}, "quorum", node::Keyspace::Durability::kOs, true}}),
+                 Mover::options(5));
+  world.start_all();
+  world.run_for(Duration::seconds(2));
+  node::Operation add;
+  add.verb = node::Verb::kSetAdd;
+  add.key = "set:0";
+  add.args = {"e1"};
+  const std::vector<NodeIndex> owners = world.owners(world.partition_of(0, add.key));
+  world.kill(owners[1]);
+  world.kill(owners[2]);
+  world.run_for(Duration::seconds(4));
+  if (world.call(owners[0], 0, add).outcome != Outcome::kOk) return "the write was not acknowledged";
+  world.run_for(Duration::seconds(3));
+  world.kill(owners[0]);
+  world.wipe(owners[0]);
+  for (NodeIndex n : owners) world.start(n);
+  world.run_for(Duration::seconds(10));
+  node::Operation all;
+  all.verb = node::Verb::kSetAll;
+  all.key = add.key;
+  const OpRecord& read = world.call(owners[1], 0, all);
+  for (const node::Value& value : read.reply.value.list) {
+    if (value.bytes == "e1") return {};
+  }
+  return "e1 was acknowledged and is missing in " + to_string(read);
+}
+
 }  // namespace cartwheel::sim

@@ -326,7 +326,7 @@ TEST(JoinTwoLeaveTwo, LosesNothingThatWasAcknowledged) {
 TEST(Seeds, WithChangesOfTheRingThatFailedOncePass) {
   for (uint64_t seed : {41,    44,    55,    109,   274,   10703, 11037, 11258, 11268, 11774, 13167,
                         13262, 13674, 13692, 14899, 21975, 30323, 34681, 50355, 51009, 55895, 90994}) {
-    SeedResult result = run_seed(seed, false, true);
+    SeedResult result = run_seed(seed, false, {.ring = true});
     EXPECT_FALSE(result.failure) << "seed " << seed << ": " << *result.failure
                                  << "\nreplay: cartwheel_sim --ring --seed " << seed;
   }

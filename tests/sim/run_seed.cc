@@ -37,7 +37,7 @@ struct Plan {
   std::string shape;
 };
 
-node::ClusterConfig random_config(Rng& rng, std::string* shape) {
+node::ClusterConfig random_config(Rng& rng, bool fallbacks, std::string* shape) {
   static const char* const kRegions[] = {"ap", "eu", "us"};
   size_t count = rng.chance(0.3) ? 1 : rng.chance(0.8) ? 2 : 3;
   std::vector<std::pair<std::string, uint32_t>> regions;
@@ -56,8 +56,10 @@ node::ClusterConfig random_config(Rng& rng, std::string* shape) {
     }
     space.level = kLevels[rng.below(8)];
     if (always) space.durability = node::Keyspace::Durability::kAlways;
+    space.fallbacks = fallbacks && rng.chance(0.85);
     keyspaces.push_back(std::move(space));
   }
+  for (auto& region : regions) region.second += fallbacks ? static_cast<uint32_t>(rng.below(3)) : 0;
   uint32_t partitions = 1u << rng.below(5);
   uint32_t stripes = partitions > 1 && rng.chance(0.3) ? 2 : 1;
   *shape = std::to_string(partitions) + " partitions, " + std::to_string(stripes) + " stripes;";
@@ -66,16 +68,16 @@ node::ClusterConfig random_config(Rng& rng, std::string* shape) {
     for (const KeyspaceShape& space : keyspaces) *shape += " " + std::to_string(space.replicas[i]);
     *shape += ";";
   }
-  for (const KeyspaceShape& space : keyspaces) *shape += " " + space.level;
+  for (const KeyspaceShape& space : keyspaces) *shape += " " + space.level + (space.fallbacks ? " with fallbacks" : "");
   if (always) *shape += ", fsync always";
   return make_config(regions, partitions, stripes, keyspaces);
 }
 
-Plan make_plan(uint64_t seed, bool verbose, bool ring) {
+Plan make_plan(uint64_t seed, bool verbose, RunKind kind) {
   Rng rng(mixed(seed));
   Plan plan;
-  plan.config = random_config(rng, &plan.shape);
-  plan.faults = FaultPlan::random(rng, ring);
+  plan.config = random_config(rng, kind.fallbacks, &plan.shape);
+  plan.faults = FaultPlan::random(rng, kind.ring);
   plan.shape += "; " + plan.faults.to_string();
 
   WorldOptions& world = plan.world;
@@ -99,12 +101,14 @@ Plan make_plan(uint64_t seed, bool verbose, bool ring) {
     if (rng.chance(0.3)) world.stripe.log_entries = 1 + rng.below(100);
     if (rng.chance(0.3)) world.stripe.catch_up_chunk_bytes = 1 + rng.below(2000);
   }
+  if (kind.fallbacks && rng.chance(0.1)) world.stripe.fallback_bytes = rng.below(5000);
   world.stripe.sweep_interval = Duration::millis(log_uniform(rng, 200, 5000));
 
   WorkloadOptions& workload = plan.workload;
   workload.clients = 2 + static_cast<uint32_t>(rng.below(7));
   workload.think_us = log_uniform(rng, 2e4, 5e5);
   workload.other_level = rng.chance(0.5) ? 0 : rng.uniform();
+  if (kind.fallbacks) workload.primary_level = 0.3;
   workload.other_region = rng.chance(0.5) ? 0 : rng.uniform();
   workload.ttl_ms = log_uniform(rng, 1e3, 3e5);
   if (rng.chance(0.15)) workload.big_bytes = 200'000;
@@ -211,6 +215,7 @@ class Run {
     if (Verdict wrong = check_levels(world_)) return wrong;
     if (Verdict wrong = check_sessions(world_)) return wrong;
     if (Verdict wrong = check_trees(world_)) return wrong;
+    if (Verdict wrong = check_fallbacks(world_)) return wrong;
     if (Verdict wrong = check_tokens(world_)) return wrong;
     return plan_.faults.none() ? check_healthy(world_) : Verdict();
   }
@@ -224,8 +229,8 @@ class Run {
 
 }  // namespace
 
-SeedResult run_seed(uint64_t seed, bool verbose, bool ring) {
-  Plan plan = make_plan(seed, verbose, ring);
+SeedResult run_seed(uint64_t seed, bool verbose, RunKind kind) {
+  Plan plan = make_plan(seed, verbose, kind);
   SeedResult result;
   result.seed = seed;
   result.shape = plan.shape;

@@ -17,6 +17,12 @@ struct SeedResult {
   int64_t virtual_us = 0;  // leaps not counted
 };
 
-SeedResult run_seed(uint64_t seed, bool verbose = false, bool ring = false);
+// What a random run has beside what every one has. A seed runs alike only with the same ones.
+struct RunKind {
+  bool ring = false;       // nodes join, leave and are replaced, and replicas change
+  bool fallbacks = false;  // keyspaces with fallbacks, in regions with more nodes than copies
+};
+
+SeedResult run_seed(uint64_t seed, bool verbose = false, RunKind kind = {});
 
 }  // namespace cartwheel::sim

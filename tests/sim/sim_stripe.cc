@@ -61,7 +61,10 @@ void SimStripe::start(const std::string& boot_id) {
 }
 
 void SimStripe::end_life() {
-  for (Partition partition : partitions_) last_clocks_[partition] = stripe_->clock(partition.keyspace, partition.arc);
+  for (Partition partition : partitions_) {
+    last_clocks_[partition] = stripe_->clock(partition.keyspace, partition.arc);
+    last_fallbacks_[partition] = stripe_->fallback_clock(partition.keyspace, partition.arc);
+  }
   ++life_;
   stripe_.reset();
   started_ = stopping_ = ending_ = turn_scheduled_ = writing_ = false;
@@ -227,6 +230,19 @@ const crdt::Clock& SimStripe::clock(Partition partition) const {
   if (stripe_) return stripe_->clock(partition.keyspace, partition.arc);
   auto it = last_clocks_.find(partition);
   return it == last_clocks_.end() ? kNone : it->second;
+}
+
+const crdt::Clock& SimStripe::fallback_clock(Partition partition) const {
+  static const crdt::Clock kNone;
+  if (stripe_) return stripe_->fallback_clock(partition.keyspace, partition.arc);
+  auto it = last_fallbacks_.find(partition);
+  return it == last_fallbacks_.end() ? kNone : it->second;
+}
+
+crdt::Clock SimStripe::known(Partition partition) const {
+  crdt::Clock dots = clock(partition);
+  dots.merge(fallback_clock(partition));
+  return dots;
 }
 
 }  // namespace cartwheel::sim

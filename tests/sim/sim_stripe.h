@@ -76,6 +76,9 @@ class SimStripe final : public node::StripeObserver {
   // The clock of a partition, empty if this node does not hold it; also while the process is dead: as it was in its
   // last moment.
   const crdt::Clock& clock(Partition partition) const;
+  // The same of the dots that it keeps for owners, and of both.
+  const crdt::Clock& fallback_clock(Partition partition) const;
+  crdt::Clock known(Partition partition) const;
   void set_partitions(std::vector<Partition> partitions) { partitions_ = std::move(partitions); }
   const std::vector<Partition>& partitions() const { return partitions_; }
 
@@ -113,7 +116,7 @@ class SimStripe final : public node::StripeObserver {
   std::unique_ptr<storage::MemoryEngine> engine_ = std::make_unique<storage::MemoryEngine>();
   std::unique_ptr<node::Stripe> stripe_;
   std::vector<Partition> partitions_;
-  std::map<Partition, crdt::Clock> last_clocks_;  // of the life before
+  std::map<Partition, crdt::Clock> last_clocks_, last_fallbacks_;  // of the life before
 
   uint64_t life_ = 0;
   bool started_ = false, stopping_ = false, ending_ = false, paused_ = false;

@@ -256,7 +256,10 @@ void SimWorld::begin_loss(NodeIndex n, bool wiped) {
   history_.losses().push_back(loss);
   if (!machine.before_loss.empty()) return;  // a second loss before the first was looked at
   for (auto& each : machine.stripes) {
-    for (Partition partition : each->partitions()) machine.before_loss.emplace_back(partition, each->clock(partition));
+    for (Partition partition : each->partitions()) {
+      machine.before_loss.emplace_back(partition, each->known(partition));
+      machine.owed.emplace_back(partition, each->fallback_clock(partition));
+    }
   }
 }
 
@@ -270,8 +273,12 @@ void SimWorld::assess_loss(NodeIndex n) {
     crdt::Clock others;
     for (NodeIndex other = 0; other < machines_.size(); ++other) {
       // A copy that drains may go at any moment, by what its owner said before the loss.
-      if (other != n && !removed(other) && takes_part(other, partition) && !drains(other, partition))
-        others.merge(std::as_const(*this).stripe_of(other, partition).clock(partition));
+      if (other == n || removed(other)) continue;
+      const SimStripe& stripe = std::as_const(*this).stripe_of(other, partition);
+      if (takes_part(other, partition) && !drains(other, partition))
+        others.merge(stripe.clock(partition));
+      else
+        others.merge(stripe.fallback_clock(partition));
     }
     // Alone, a replica need not write its clock with every turn: what it had is what it wrote.
     crdt::Clock had = before;
@@ -283,7 +290,7 @@ void SimWorld::assess_loss(NodeIndex n) {
       }
     }
     crdt::Clock lost = had.minus(others);
-    if (!removed(n)) lost.subtract(stripe_of(n, partition).clock(partition));
+    if (!removed(n)) lost.subtract(stripe_of(n, partition).known(partition));
     for (const auto& row : lost.rows()) {
       for (const auto& interval : row.intervals) {
         for (uint64_t seq = interval.first; seq <= interval.last; ++seq) {
@@ -293,6 +300,9 @@ void SimWorld::assess_loss(NodeIndex n) {
       }
     }
     target.emplace_back(partition, std::move(others));
+    for (auto& [of, kept] : machine.owed) {
+      if (of == partition) kept.subtract(lost);
+    }
   }
   watch_recovery(n);
 }
@@ -305,6 +315,12 @@ bool SimWorld::recovered(NodeIndex n) const {
     const SimStripe& holder = stripe_of(n, partition);
     if (!holder.running() || !holder.clock(partition).covers(clock)) return false;
   }
+  // A copy with a fallback that lost it is not made good until an owner has it instead.
+  for (const auto& [partition, kept] : machines_[n].owed) {
+    for (NodeIndex owner : owners(partition)) {
+      if (!kept.empty() && !removed(owner) && !stripe_of(owner, partition).clock(partition).covers(kept)) return false;
+    }
+  }
   return true;
 }
 
@@ -315,6 +331,7 @@ void SimWorld::watch_recovery(NodeIndex n) {
       if (loss.node == n && loss.recovered_us < 0) loss.recovered_us = queue_.now();
     }
     machines_[n].loss.reset();
+    machines_[n].owed.clear();
     note("recovered " + name(n));
     return;
   }
@@ -534,6 +551,12 @@ std::optional<std::string> SimWorld::difference() {
       }
     }
   }
+  for (NodeIndex n = 0; n < machines_.size(); ++n) {
+    for (Partition partition : partitions()) {
+      if (!removed(n) && !stripe_of(n, partition).fallback_clock(partition).empty())
+        return where(partition, n) + " still keeps deltas for the owners";
+    }
+  }
   WallTime beyond_skew{wall().ms + skew_ms()};
   for (Partition partition : partitions()) {
     if (config_->keyspaces[partition.keyspace].dropped) continue;
@@ -577,6 +600,7 @@ node::ClusterConfig make_config(const std::vector<std::pair<std::string, uint32_
     }
     keyspace.read = keyspace.write = node::Level::parse(shape.level).value();
     keyspace.durability = shape.durability;
+    keyspace.fallbacks = shape.fallbacks;
     config.keyspaces.push_back(std::move(keyspace));
   }
   Status status = node::finish(config);

@@ -166,6 +166,7 @@ class SimWorld {
     std::vector<uint64_t> waiting;  // operations that the present life has not answered
     std::optional<size_t> loss;     // of the history's losses, while this node lacks what it lost
     std::vector<std::pair<Partition, crdt::Clock>> before_loss;
+    std::vector<std::pair<Partition, crdt::Clock>> owed;  // what it kept for owners then, and those must have again
   };
 
   void add_machine();
@@ -213,6 +214,7 @@ struct KeyspaceShape {
   std::vector<uint32_t> replicas;  // per region, in the order of `regions`
   std::string level = "local_quorum";
   node::Keyspace::Durability durability = node::Keyspace::Durability::kOs;
+  bool fallbacks = false;
 };
 node::ClusterConfig make_config(const std::vector<std::pair<std::string, uint32_t>>& regions, uint32_t partitions,
                                 uint32_t stripes, const std::vector<KeyspaceShape>& keyspaces);

@@ -66,7 +66,9 @@ node::NodeIndex Workload::pick_node(const Client& client) {
 std::optional<Level> Workload::pick_level() {
   if (!rng_.chance(options_.other_level)) return {};
   static const char* const kLevels[] = {"one", "two", "quorum", "all", "local_one", "local_quorum", "each_quorum"};
-  return Level::parse(kLevels[rng_.below(7)]).value();
+  Level level = Level::parse(kLevels[rng_.below(7)]).value();
+  level.primaries = options_.primary_level > 0 && rng_.chance(options_.primary_level);
+  return level;
 }
 
 void Workload::issue(size_t number) {

@@ -16,6 +16,7 @@ namespace cartwheel::sim {
 struct WorkloadOptions {
   uint32_t clients = 4;
   int64_t think_us = 100'000;     // mean pause between two operations of a client
+  double primary_level = 0;       // of the levels that a request names, how many count owners alone
   double other_level = 0.2;       // chance that an operation asks for a level of its own
   double other_region = 0.1;      // chance that a client goes to a node of another region
   int64_t timeout_min_ms = 30;    // requests take no longer than some random time above this

@@ -126,6 +126,19 @@ void write_replication(TextWriter& out, const StripeStats& s) {
   out.counter("cartwheel_replication_rejected_messages_total",
               "Messages of other nodes that were malformed or dated in the future.", s.rejected_messages);
   out.gauge("cartwheel_replication_log_entries", "Dots that some replica may still lack.", s.log_entries);
+  out.counter("cartwheel_fallback_counted_total", "Operations whose level was met by the help of fallbacks.",
+              s.fallback_counted);
+  out.counter("cartwheel_fallback_taken_total", "Deltas taken here for owners that could not be reached.",
+              s.fallback_taken);
+  out.counter("cartwheel_fallback_refused_total", "Deltas not taken because as much is kept as may be.",
+              s.fallback_refused);
+  out.counter("cartwheel_fallback_handed_back_total", "Deltas that went because all owners have them.",
+              s.fallback_handed_back);
+  out.counter("cartwheel_fallback_expired_total", "Deltas that went because they were kept too long.",
+              s.fallback_expired);
+  out.gauge("cartwheel_fallback_deltas", "Deltas kept here for owners.", s.fallback_deltas);
+  out.gauge("cartwheel_fallback_bytes", "Their size.", s.fallback_bytes);
+  out.gauge("cartwheel_fallback_oldest_seconds", "The age of the oldest of them.", s.fallback_oldest_seconds);
   out.counter("cartwheel_repair_catch_ups_total", "Catch-ups asked for.", s.catch_ups);
   out.counter("cartwheel_repair_catch_up_deltas_total", "Deltas that came by catch-up.", s.catch_up_deltas);
   out.counter("cartwheel_repair_full_exchanges_total", "Full exchanges of a partition.", s.full_exchanges);

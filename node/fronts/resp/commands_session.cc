@@ -56,6 +56,10 @@ void stale(Call& call) {
   call.out.integer(session == nullptr ? 0 : static_cast<int64_t>(std::exchange(session->stale, 0)));
 }
 
+void fallbacks(Call& call) {
+  call.out.integer(static_cast<int64_t>(call.session.take_by_fallbacks()));
+}
+
 using C = Command;
 
 const Command kCommands[] = {
@@ -64,6 +68,9 @@ const Command kCommands[] = {
     {"cartwheel.stale", 1, C::kFast | C::kAnytime, 0, 0, 0, stale, "",
      "Returns how many operations were answered from a state that lacks something of the session, since last asked.",
      "Only with the policy STALE."},
+    {"cartwheel.sloppy", 1, C::kFast | C::kAnytime, 0, 0, 0, fallbacks, "",
+     "Returns how many operations of the connection met their level by the help of fallbacks, since last asked.",
+     "Only in keyspaces with fallbacks."},
 };
 
 }  // namespace

@@ -194,6 +194,7 @@ bool RespSession::scan_further(PendingReply& pending, Reply& reply, uint32_t ope
 
 void RespSession::on_reply(uint32_t operation, Reply reply) {
   if (given_up_) return;
+  by_fallbacks_ += reply.fallbacks > 0 ? 1 : 0;
   if (tracked_ != nullptr && reply.seen != nullptr) {
     tracked_->token.add(*reply.seen);
     tracked_->stale += reply.seen->stale ? 1 : 0;

@@ -97,6 +97,8 @@ class RespSession {
   void scan(node::Operation operation, Finish finish);
   TrackedSession* tracked() { return tracked_.get(); }  // nullptr: nothing is tracked
   void track(TrackedSession session) { tracked_ = std::make_unique<TrackedSession>(std::move(session)); }
+  // How many operations met their level by the help of fallbacks since the last call.
+  uint64_t take_by_fallbacks() { return std::exchange(by_fallbacks_, 0); }
   void track_nothing() { tracked_.reset(); }
 
  private:
@@ -117,6 +119,7 @@ class RespSession {
   SessionHandle* handle_;
   ConnectionState state_;
   std::unique_ptr<TrackedSession> tracked_;
+  uint64_t by_fallbacks_ = 0;
   RespParser parser_;
   ReplyQueue replies_;    // of commands before current_ that wait for operations, or behind one that does
   PendingReply current_;  // of the command that is being executed
