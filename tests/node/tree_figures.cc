@@ -1,10 +1,12 @@
 // What the tree exchange costs, in a cluster of two in one process: `tree_figures KEYS DIFFERENCES [PARTITIONS]` makes
 // so many keys on two nodes, takes DIFFERENCES of them away at one of them, and prints the messages and bytes with
-// which they are found and come back. As a test it runs small, and fails beyond the bounds of docs/benchmarks.md.
+// which they are found and come back; and beside it what it takes to stream as many keys to a wiped node by full
+// exchange. As a test it runs small, and fails beyond the bounds of docs/benchmarks.md.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 
 #include "base/hash.h"
 #include "base/rng.h"
@@ -25,6 +27,44 @@ uint64_t bytes_sent(StripeCluster& cluster) {
   return cluster[0].stats().tree_bytes_sent + cluster[1].stats().tree_bytes_sent;
 }
 
+void fill(StripeCluster& cluster, uint64_t keys) {
+  const std::string value(100, 'v');
+  for (uint64_t i = 0; i < keys; ++i) {
+    Operation set;
+    set.verb = Verb::kSet;
+    set.key = key_of(i);
+    set.args = {value};
+    set.expiry.kind = Expiry::Kind::kNone;
+    CHECK(cluster.call(0, std::move(set)).status.ok());
+  }
+  cluster.run(Duration::seconds(2));
+}
+
+struct Took {
+  double processor;  // seconds
+  Duration virtual_time;
+};
+
+// Runs until `done`, looking every 10 ms.
+Took run_until(StripeCluster& cluster, const std::function<bool()>& done) {
+  const auto begin = std::chrono::steady_clock::now();
+  const Instant since = cluster.now().instant;
+  for (int i = 0; i < 100'000 && !done(); ++i) cluster.run(Duration::millis(10));
+  return {std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(),
+          cluster.now().instant - since};
+}
+
+// Of `keys` keys to a node that has nothing, from the start of its life.
+Took stream(uint64_t keys, const StripeOptions& options, uint32_t partitions) {
+  StripeOptions without_log = options;
+  without_log.log_entries = 1;
+  StripeCluster cluster({2}, "one", without_log, partitions);
+  fill(cluster, keys);
+  cluster.wipe(1);
+  cluster.boot(1);
+  return run_until(cluster, [&] { return cluster[1].stats().keys == keys; });
+}
+
 bool all_equal(StripeCluster& cluster) {
   for (NodeIndex n = 0; n < 2; ++n) {
     const TreeProgress progress = cluster[n].tree_progress();
@@ -42,16 +82,7 @@ int main(int argc, char** argv) {
   StripeOptions options;
   options.cache_bytes = 64 << 20;
   StripeCluster cluster({2}, "one", options, partitions);
-  const std::string value(100, 'v');
-  for (uint64_t i = 0; i < keys; ++i) {
-    Operation set;
-    set.verb = Verb::kSet;
-    set.key = key_of(i);
-    set.args = {value};
-    set.expiry.kind = Expiry::Kind::kNone;
-    CHECK(cluster.call(0, std::move(set)).status.ok());
-  }
-  cluster.run(Duration::seconds(2));
+  fill(cluster, keys);
   cluster.kill(1);
   Rng rng(1);
   uint64_t lost = 0, row_bytes = 0;
@@ -71,12 +102,9 @@ int main(int argc, char** argv) {
   }
   const uint64_t before = cluster[0].stats().tree_bytes_sent;
   cluster.boot(1);
-  for (int i = 0; i < 100'000 && cluster[1].tree_progress().trees_to_build > 0; ++i) cluster.run(Duration::millis(10));
-  const auto begin = std::chrono::steady_clock::now();
-  const Instant since = cluster.now().instant;
+  run_until(cluster, [&] { return cluster[1].tree_progress().trees_to_build == 0; });
   for (NodeIndex n = 0; n < 2; ++n) cluster[n].repair_now(cluster.now());
-  for (int i = 0; i < 10'000 && !all_equal(cluster); ++i) cluster.run(Duration::millis(10));
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  const Took took = run_until(cluster, [&] { return all_equal(cluster); });
   const uint64_t sent = bytes_sent(cluster) - before;
   const uint64_t repaired = cluster[1].stats().tree_keys_repaired + cluster[0].stats().tree_keys_repaired;
   const double each =
@@ -85,8 +113,11 @@ int main(int argc, char** argv) {
       "%llu keys, %llu lost, %llu repaired: %llu bytes sent, %.0f per difference beside keys and values; %.2f s of "
       "processor, %lld ms of virtual time\n",
       static_cast<unsigned long long>(keys), static_cast<unsigned long long>(lost),
-      static_cast<unsigned long long>(repaired), static_cast<unsigned long long>(sent), each, seconds,
-      static_cast<long long>((cluster.now().instant - since).us / 1000));
+      static_cast<unsigned long long>(repaired), static_cast<unsigned long long>(sent), each, took.processor,
+      static_cast<long long>(took.virtual_time.us / 1000));
+  const Took streamed = stream(lost, options, partitions);
+  std::printf("as many keys by full exchange: %.2f s of processor, %lld ms of virtual time\n", streamed.processor,
+              static_cast<long long>(streamed.virtual_time.us / 1000));
   // All equal: one more round costs next to nothing.
   const uint64_t idle = bytes_sent(cluster);
   for (NodeIndex n = 0; n < 2; ++n) cluster[n].repair_now(cluster.now());
