@@ -3,6 +3,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -46,6 +47,9 @@ class StripeCluster {
     }
     run(Duration::seconds(2));
   }
+
+  // Told of every message that is sent, if set.
+  std::function<void(NodeIndex from, const Output::Message&)> on_message;
 
   Stripe& operator[](NodeIndex n) { return *stripes_[n]; }
   storage::MemoryEngine& engine(NodeIndex n) { return *engines_[n]; }
@@ -108,6 +112,7 @@ class StripeCluster {
     CHECK(write_to(*engines_[n], output).ok());
     if (output.sync) CHECK(engines_[n]->sync().ok());
     for (auto& m : output.messages) {
+      if (on_message) on_message(n, m);
       if (!cuts_.contains({n, m.to})) network_.push_back({n, std::move(m)});
     }
     for (auto& a : output.answers) a.callback(std::move(a.reply));
