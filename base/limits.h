@@ -26,6 +26,7 @@ inline constexpr size_t kDotLogEntries = 1 << 20;             // of one stripe; 
 inline constexpr size_t kDotLogBytes = 256 * 1024 * 1024;     // likewise
 inline constexpr size_t kRecordsKept = 512;                   // records that stay although all replicas have their dots
 inline constexpr size_t kRecordBytesKept = 16 * 1024 * 1024;  // likewise: less writing of partition rows
+inline constexpr uint64_t kTreeBytesPerSecond = 16 * 1024 * 1024;  // of one stripe's tree exchanges
 inline constexpr size_t kVerifiedKeys = 10'000;               // of one bucket, that an operator is shown
 inline constexpr size_t kFallbackBytes = 64 * 1024 * 1024;    // deltas that one stripe keeps for owners that are away
 inline constexpr int64_t kFallbackMs = 3 * 3'600'000;         // how long it keeps them

@@ -49,6 +49,8 @@ struct StripeOptions {
   size_t fallback_bytes = limits::kFallbackBytes;  // of the deltas that are kept for owners that cannot be reached
   Duration fallback_age = Duration::millis(limits::kFallbackMs);  // and for how long
   Duration tree_interval = Duration::seconds(10);  // between two comparisons of hash trees with another owner
+  // Of tree exchanges, sent and received; beyond it they wait. 0: no bound.
+  uint64_t tree_bytes_per_second = limits::kTreeBytesPerSecond;
   uint64_t load_bytes_per_second = 0;  // of the snapshots that this stripe takes when it gets arcs; 0: no bound
 };
 
@@ -160,6 +162,7 @@ struct TreeProgress {
   uint64_t pairs = 0;                      // partitions and other owners
   uint64_t equal = 0;                      // of them, found equal since repair_now()
   bool never_compared = false;             // a pair was not found equal in this life
+  bool paused = false;                     // pause_repair()
   WallTime oldest{INT64_MAX};              // when the pair that has waited longest was last found equal
 };
 
@@ -226,9 +229,14 @@ class Stripe {
   // Per replica and origin; pairs of which nothing is missing, or nothing is known, are left out.
   std::vector<OriginLag> origin_lag(Now now) const;
   RingProgress ring_progress() const;
-  // Has all partitions compared with their other owners at once, by this node where it is the one that asks.
-  void repair_now(Now now);
-  TreeProgress tree_progress(std::optional<uint16_t> keyspace = {});  // of this one, or of all
+  // Has all partitions compared with their other owners at once, by this node where it is the one that asks; with a
+  // region (by its index in the configuration) those that have either owner there.
+  void repair_now(Now now, std::optional<size_t> region = {});
+  // Stops comparing and looking through rows, until it is resumed or another life begins; others are answered. Trees
+  // are built and kept all the same.
+  void pause_repair(bool paused, Now now);
+  // Of this keyspace, or of all; of pairs with an owner in this region, or of all.
+  TreeProgress tree_progress(std::optional<uint16_t> keyspace = {}, std::optional<size_t> region = {});
   // Of the partitions held here. What the present turn has changed is not ready.
   std::vector<PartitionDigest> partition_digests();
   // The hashes of all buckets of a partition's tree; and the keys of one bucket with their digests, at most `limit`.

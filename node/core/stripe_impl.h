@@ -368,6 +368,8 @@ struct Stripe::Impl {
   std::vector<Partition*> shared_with(NodeIndex peer);
   std::vector<uint64_t> fingerprints(const std::vector<Partition*>& partitions) const;
   void send_tree(NodeIndex to, std::string bytes);
+  void charge_trees(size_t bytes);
+  Duration wait_for_tree_budget();
   void tick_trees();
   void send_summary(NodeIndex to);
   void on_summary_reply(NodeIndex from, const TreeReplyMessage& m);
@@ -384,8 +386,9 @@ struct Stripe::Impl {
   void take_deferred_trees();
   void on_tree(NodeIndex from, const TreeMessage& m);
   Status answer_tree(const Partition& p, const TreeMessage& m, TreeReplyMessage& reply, TreeRows& rows);
-  void repair_now();
-  TreeProgress tree_progress(std::optional<uint16_t> keyspace);
+  void repair_now(std::optional<size_t> region);
+  void pause_repair(bool paused);
+  TreeProgress tree_progress(std::optional<uint16_t> keyspace, std::optional<size_t> region);
   std::vector<PartitionDigest> partition_digests();
   Status keys_of_bucket(const Partition& p, uint32_t bucket,
                         const std::function<bool(uint64_t hash, const std::string& key, uint64_t digest)>& visit);
@@ -486,6 +489,9 @@ struct Stripe::Impl {
   std::map<PartitionId, TreeExchange> tree_exchanges_;
   std::deque<std::pair<NodeIndex, std::string>> deferred_trees_;
   std::optional<WallTime> repairing_now_;  // since when an operator wants everything compared
+  bool repair_paused_ = false;
+  int64_t tree_budget_ = 0;  // bytes that tree exchanges may still take, below 0 what they took too early
+  Instant tree_budget_at_{};
   Instant next_scan_{}, next_tree_{};
 
   Instant next_announce_{}, next_housekeeping_{}, next_sweep_{};

@@ -101,20 +101,31 @@ Status Stripe::Impl::answer_tree(const Partition& p, const TreeMessage& m, TreeR
 // --- what an operator asks for ---------------------------------------------------------------------------------------
 
 // Has every partition compared with every other owner now, and again each second until all were found equal.
-void Stripe::Impl::repair_now() {
+void Stripe::Impl::repair_now(std::optional<size_t> region) {
   repairing_now_ = wall_;
-  for (PeerState& peer : peers_) peer.next_summary = now_.instant;
+  for (NodeIndex n = 0; n < peers_.size(); ++n) {
+    if (!region || *region == my_region_ || *region == region_of(n)) peers_[n].next_summary = now_.instant;
+  }
   next_tree_ = now_.instant;
 }
 
-TreeProgress Stripe::Impl::tree_progress(std::optional<uint16_t> keyspace) {
+void Stripe::Impl::pause_repair(bool paused) {
+  repair_paused_ = paused;
+  tree_exchanges_.clear();
+  if (tree_scan_ && !tree_scan_->builds) tree_scan_.reset();
+  next_tree_ = next_scan_ = now_.instant;
+}
+
+TreeProgress Stripe::Impl::tree_progress(std::optional<uint16_t> keyspace, std::optional<size_t> region) {
   TreeProgress progress;
+  progress.paused = repair_paused_;
   for (auto& [id, p] : partitions_) {
     if (by_arc_[id.keyspace][id.arc] != &p || p.move || (keyspace && *keyspace != id.keyspace)) continue;
     if (p.replicated()) ++(p.tree_ready ? progress.trees : progress.trees_to_build);
     if (std::count(p.owners.begin(), p.owners.end(), options_.self) == 0) continue;
     for (NodeIndex n : p.owners) {
       if (n <= options_.self || config_->nodes[n].removed()) continue;  // the other one asks
+      if (region && *region != my_region_ && *region != region_of(n)) continue;
       ++progress.pairs;
       auto found = p.found_equal.find(n);
       if (repairing_now_ && found != p.found_equal.end() && found->second.ms >= repairing_now_->ms) ++progress.equal;
@@ -140,13 +151,18 @@ std::vector<PartitionDigest> Stripe::Impl::partition_digests() {
 
 // --- the public face -------------------------------------------------------------------------------------------------
 
-void Stripe::repair_now(Now now) {
+void Stripe::repair_now(Now now, std::optional<size_t> region) {
   impl_->begin_event(now);
-  impl_->repair_now();
+  impl_->repair_now(region);
 }
 
-TreeProgress Stripe::tree_progress(std::optional<uint16_t> keyspace) {
-  return impl_->tree_progress(keyspace);
+void Stripe::pause_repair(bool paused, Now now) {
+  impl_->begin_event(now);
+  impl_->pause_repair(paused);
+}
+
+TreeProgress Stripe::tree_progress(std::optional<uint16_t> keyspace, std::optional<size_t> region) {
+  return impl_->tree_progress(keyspace, region);
 }
 
 std::vector<PartitionDigest> Stripe::partition_digests() {

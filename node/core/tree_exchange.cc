@@ -84,7 +84,23 @@ std::vector<uint64_t> Stripe::Impl::fingerprints(const std::vector<Partition*>& 
 void Stripe::Impl::send_tree(NodeIndex to, std::string bytes) {
   stats_.tree_bytes_sent += bytes.size();
   ++stats_.tree_messages_sent;
+  charge_trees(bytes.size());
   send(to, std::move(bytes));
+}
+
+void Stripe::Impl::charge_trees(size_t bytes) {
+  tree_budget_ -= static_cast<int64_t>(bytes);
+}
+
+// How long until a step may be asked for: at most what a second may take is saved up, and what was taken beyond it is
+// waited for.
+Duration Stripe::Impl::wait_for_tree_budget() {
+  const auto rate = static_cast<int64_t>(options_.tree_bytes_per_second);
+  if (rate == 0) return {};
+  const int64_t passed_us = std::min<int64_t>((now_.instant - tree_budget_at_).us, 1'000'000);
+  tree_budget_at_ = now_.instant;
+  tree_budget_ = std::min(rate, tree_budget_ + rate * passed_us / 1'000'000);
+  return tree_budget_ >= 0 ? Duration{} : Duration{std::max<int64_t>(1000, -tree_budget_ * 1'000'000 / rate)};
 }
 
 // --- asking ----------------------------------------------------------------------------------------------------------
@@ -92,6 +108,7 @@ void Stripe::Impl::send_tree(NodeIndex to, std::string bytes) {
 // Only at the beginning of a turn, when the trees are those of the clocks.
 void Stripe::Impl::tick_trees() {
   next_tree_ = now_.instant + options_.tree_interval;
+  if (repair_paused_) return;
   for (NodeIndex n = options_.self + 1; n < peers_.size(); ++n) {
     PeerState& peer = peers_[n];
     if (!peer.reachable || config_->nodes[n].removed()) continue;
@@ -160,6 +177,11 @@ void Stripe::Impl::ask_tree(TreeExchange& x) {
     return;
   }
   x.last_progress = now_.instant;
+  if (const Duration wait = wait_for_tree_budget(); wait.us > 0) {
+    x.retry_at = now_.instant + wait;
+    next_tree_ = std::min(next_tree_, *x.retry_at);
+    return;
+  }
   TreeMessage m;
   m.id = x.id = next_id_++;
   m.partition = x.partition;

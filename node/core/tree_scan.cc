@@ -32,6 +32,7 @@ Partition* Stripe::Impl::choose_scan() {
     if (rest != unreadable_.end() && rest->second > now_.instant) continue;
     if (!p.tree_ready && !p.loading && by_arc_[id.keyspace][id.arc] == &p && p.replicated()) return &p;
   }
+  if (repair_paused_) return nullptr;
   for (auto it = partitions_.upper_bound(scrubbed_); it != partitions_.end(); ++it) {
     if (it->second.tree_ready && by_arc_[it->first.keyspace][it->first.arc] == &it->second) return &it->second;
   }
@@ -44,8 +45,10 @@ void Stripe::Impl::scan_trees() {
   for (int starts = 0; !tree_scan_ && starts < kStartsPerSlice; ++starts) {
     Partition* p = choose_scan();
     if (p == nullptr) {
-      scrubbed_ = {};
-      ++stats_.scrub_passes;
+      if (!repair_paused_) {
+        scrubbed_ = {};
+        ++stats_.scrub_passes;
+      }
       next_scan_ = now_.instant + kBetweenPasses;
       return;
     }

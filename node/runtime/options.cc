@@ -229,7 +229,12 @@ std::map<CLI::App*, Kind> add_cluster_commands(CLI::App& app, ClusterCommand& op
   CLI::App* verify = add(app, "verify", Kind::kVerify,
                          "Whether all replicas in all regions are equal; exit code 4 and where, if they are not");
   CLI::App* repair = add(app, "repair", Kind::kRepair, "How far the replicas have compared what they hold");
-  repair->add_flag("--now", options.now, "Compare everything now; returns when all was found equal");
+  CLI::Option* now = repair->add_flag("--now", options.now, "Compare everything now; returns when all was found equal");
+  repair->add_option("--region", options.region, "Only comparisons with a replica in this region");
+  CLI::Option* pause =
+      repair->add_flag("--pause", options.pause, "Stop comparing and scrubbing, until --resume or a restart")
+          ->excludes(now);
+  repair->add_flag("--resume", options.resume, "Go on comparing and scrubbing")->excludes(now)->excludes(pause);
   for (CLI::App* command : {verify, repair}) {
     command->add_option("--keyspace", options.keyspace, "Only this keyspace");
     command->add_option("--timeout", options.timeout, "Stop waiting after this time, such as 90s");

@@ -32,6 +32,11 @@ std::optional<uint64_t> number_of(const Json& request, const char* name, uint64_
   return it->get<uint64_t>();
 }
 
+std::optional<bool> boolean_of(const Json& request, const char* name) {
+  const auto it = request.find(name);
+  return it != request.end() && it->is_boolean() ? std::optional(it->get<bool>()) : std::nullopt;
+}
+
 // What every answer begins with. REQUIRES: on the shard's thread.
 Json head(Shard& shard) {
   const ClusterConfig& config = shard.config();
@@ -76,17 +81,26 @@ void answer_digests(Shard& shard, AdminDone done) {
       });
 }
 
-void answer_repair(Shard& shard, bool begin, std::optional<uint64_t> keyspace, AdminDone done) {
+// What is asked of the repair, and about which part of it.
+struct RepairRequest {
+  bool begin = false;
+  std::optional<bool> pause;
+  std::optional<uint16_t> keyspace;
+  std::optional<size_t> region;
+};
+
+void answer_repair(Shard& shard, const RepairRequest& request, AdminDone done) {
   struct Sum {
     TreeProgress progress;
     StripeStats stats;
   };
   gather<Sum>(
       shard, std::make_shared<Sum>(),
-      [begin, keyspace](Sum& sum, Stripe& stripe, Now now) {
-        if (begin) stripe.repair_now(now);
-        const TreeProgress part =
-            stripe.tree_progress(keyspace ? std::optional(static_cast<uint16_t>(*keyspace)) : std::nullopt);
+      [request](Sum& sum, Stripe& stripe, Now now) {
+        if (request.pause) stripe.pause_repair(*request.pause, now);
+        if (request.begin) stripe.repair_now(now, request.region);
+        const TreeProgress part = stripe.tree_progress(request.keyspace, request.region);
+        sum.progress.paused |= part.paused;
         sum.progress.trees += part.trees;
         sum.progress.trees_to_build += part.trees_to_build;
         sum.progress.pairs += part.pairs;
@@ -97,6 +111,7 @@ void answer_repair(Shard& shard, bool begin, std::optional<uint64_t> keyspace, A
       },
       [&shard, done](Sum& sum) {
         Json document = head(shard);
+        document["paused"] = sum.progress.paused;
         document["trees"] = sum.progress.trees;
         document["trees_to_build"] = sum.progress.trees_to_build;
         document["pairs"] = sum.progress.pairs;
@@ -154,9 +169,21 @@ bool answer_verification(Shard& shard, std::string_view request, AdminDone& done
   if (op == "digests") {
     answer_digests(shard, std::move(done));
   } else if (op == "tree_repair") {
-    const auto begin = parsed.find("begin");
-    answer_repair(shard, begin != parsed.end() && begin->is_boolean() && begin->get<bool>(),
-                  number_of(parsed, "keyspace", UINT16_MAX), std::move(done));
+    RepairRequest wanted;
+    wanted.begin = boolean_of(parsed, "begin").value_or(false);
+    wanted.pause = boolean_of(parsed, "pause");
+    if (const auto keyspace = number_of(parsed, "keyspace", UINT16_MAX))
+      wanted.keyspace = static_cast<uint16_t>(*keyspace);
+    if (const auto region = parsed.find("region"); region != parsed.end()) {
+      const auto& known = shard.config().regions;
+      const auto it = std::find(known.begin(), known.end(), region->is_string() ? region->get<std::string>() : "");
+      if (it == known.end()) {
+        done(Status::InvalidArgument("there is no region " + region->dump()), {});
+        return true;
+      }
+      wanted.region = static_cast<size_t>(it - known.begin());
+    }
+    answer_repair(shard, wanted, std::move(done));
   } else if (op == "buckets" || op == "bucket_keys") {
     answer_partition(shard, parsed, op == "bucket_keys", std::move(done));
   } else {

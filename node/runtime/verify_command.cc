@@ -259,7 +259,8 @@ std::optional<milliseconds> limit_of(const ClusterCommand& command, milliseconds
 // What all members say of their comparisons.
 struct Progress {
   uint64_t pairs = 0, equal = 0, to_build = 0, keys_repaired = 0, leaves_repaired = 0, bytes = 0, rotten = 0;
-  std::vector<std::string> unreachable;
+  std::vector<std::string> unreachable, paused;
+  std::string refused;  // why a member refused to answer
   bool done() const { return equal == pairs && to_build == 0 && unreachable.empty(); }
 };
 
@@ -271,9 +272,11 @@ Progress ask_progress(std::vector<MemberAnswer>& members, const Json& request, J
   for (const MemberAnswer& each : members) {
     const Json answer = decoded(each);
     if (!answer.is_object()) {
+      if (each.status.code() == Code::kInvalidArgument) sum.refused = each.status.message();
       sum.unreachable.push_back(each.name);
       continue;
     }
+    if (answer.value("paused", false)) sum.paused.push_back(each.name);
     sum.pairs += count(answer, "pairs");
     sum.equal += count(answer, "equal");
     sum.to_build += count(answer, "trees_to_build");
@@ -296,6 +299,7 @@ Json document_of(const Progress& now, const Progress& first, const Json& nodes) 
           {"leaves_repaired", now.leaves_repaired - std::min(now.leaves_repaired, first.leaves_repaired)},
           {"bytes_sent", now.bytes - std::min(now.bytes, first.bytes)},
           {"unreachable", now.unreachable},
+          {"paused", now.paused},
           {"nodes", nodes}};
 }
 
@@ -303,6 +307,7 @@ Json document_of(const Progress& now, const Progress& first, const Json& nodes) 
 int show_repair(Cluster& cluster, Json request, bool json) {
   Json nodes;
   const Progress progress = ask_progress(cluster.members, request, &nodes);
+  if (!progress.refused.empty()) return complain(Status::InvalidArgument(progress.refused));
   if (json) {
     std::printf("%s\n", document_of(progress, {}, nodes).dump(2, ' ', false, Json::error_handler_t::replace).c_str());
   } else {
@@ -320,6 +325,7 @@ int show_repair(Cluster& cluster, Json request, bool json) {
                  std::to_string(count(node, "rotten_partitions"))});
     }
     std::string text = table.text();
+    for (const std::string& name : progress.paused) text += "paused at " + name + "\n";
     for (const std::string& name : progress.unreachable) text += "no answer from " + name + "\n";
     std::fputs(text.c_str(), stdout);
   }
@@ -392,10 +398,17 @@ int run_repair_command(const ClusterCommand& command) {
   if (!limit) return complain(Status::InvalidArgument("'" + command.timeout + "' is not a time such as 90s"));
   Json request = {{"op", "tree_repair"}};
   if (!command.keyspace.empty()) request["keyspace"] = static_cast<uint64_t>(cluster->keyspaces.begin()->first);
+  if (!command.region.empty()) request["region"] = command.region;
+  if (command.pause || command.resume) request["pause"] = command.pause;
   if (!command.now) return show_repair(*cluster, request, command.json);
   request["begin"] = true;
   Json nodes;
+  const auto begin = Clock::now();
   const Progress first = ask_progress(cluster->members, request, &nodes);
+  if (!first.refused.empty()) return complain(Status::InvalidArgument(first.refused));
+  if (!first.paused.empty()) {
+    return complain(Status(Code::kUnavailable, "the repair is paused at " + first.paused.front() + "; see --resume"));
+  }
   request.erase("begin");
   Progress progress = first;
   const auto end = Clock::now() + *limit;
@@ -404,9 +417,13 @@ int run_repair_command(const ClusterCommand& command) {
     std::this_thread::sleep_for(kBetweenLooks);
     progress = ask_progress(cluster->members, request, &nodes);
     if (tells) {
-      std::fprintf(stderr, "\r%llu of %llu comparisons done, %llu trees to build ",
+      const auto passed = std::chrono::duration<double>(Clock::now() - begin).count();
+      const double left = progress.equal == 0 ? 0
+                                              : passed / static_cast<double>(progress.equal) *
+                                                    static_cast<double>(progress.pairs - progress.equal);
+      std::fprintf(stderr, "\r%llu of %llu comparisons done, %llu trees to build, about %.0f s left ",
                    static_cast<unsigned long long>(progress.equal), static_cast<unsigned long long>(progress.pairs),
-                   static_cast<unsigned long long>(progress.to_build));
+                   static_cast<unsigned long long>(progress.to_build), left);
     }
   }
   if (tells) std::fputs("\n", stderr);

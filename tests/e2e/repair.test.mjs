@@ -37,6 +37,14 @@ test('verify and repair prove that all replicas are equal, and say when one cann
   assert.match(await cluster.ok(['repair', '--now']), /^done: 256 of 256 comparisons found equal, 0 keys repaired, \d+ bytes sent\n$/);
   assert.match(await cluster.ok(['repair']), /ALL EQUAL SINCE[\s\S]*eu-1 +eu +\d+ +0 +\d+ +20\d\d-/);
 
+  assert.equal((await cluster.json(['repair', '--now', '--region', 'eu'])).pairs, 64 * 3 + 64);
+  const nowhere = await cluster.cli(['repair', '--now', '--region', 'mars']);
+  assert.deepEqual([nowhere.code, nowhere.stderr], [2, 'cartwheel: there is no region "mars"\n']);
+  assert.match(await cluster.ok(['repair', '--pause']), /paused at eu-1\n/);
+  const paused = await cluster.cli(['repair', '--now']);
+  assert.deepEqual([paused.code, paused.stderr], [1, 'cartwheel: the repair is paused at eu-1; see --resume\n']);
+  assert.deepEqual((await cluster.json(['repair', '--resume'])).paused, []);
+
   const away = cluster.named('eu-3');
   await away.kill();
   await write(cluster.named('eu-1'), 500, 600);

@@ -72,6 +72,54 @@ TEST(TreeRepair, EqualReplicasProveItAndRepairNothing) {
   EXPECT_GT(cluster[0].tree_progress().pairs, 0u);
 }
 
+TEST(TreeRepair, APausedRepairComparesNothingUntilItIsResumed) {
+  StripeCluster cluster({2}, "one", quick());
+  for (int i = 0; i < 20; ++i) cluster.call(0, op(Verb::kSet, "k" + std::to_string(i), {"v"}));
+  cluster.run(Duration::seconds(2));
+  for (NodeIndex n = 0; n < 2; ++n) cluster[n].pause_repair(true, cluster.now());
+  const uint64_t sent = cluster[0].stats().tree_messages_sent, rows = cluster[0].stats().scanned_rows;
+  cluster[0].repair_now(cluster.now());
+  cluster.run(Duration::seconds(5));
+  EXPECT_EQ(cluster[0].stats().tree_messages_sent, sent);
+  EXPECT_EQ(cluster[0].stats().scanned_rows, rows);
+  EXPECT_TRUE(cluster[0].tree_progress().paused);
+  for (NodeIndex n = 0; n < 2; ++n) cluster[n].pause_repair(false, cluster.now());
+  compare_now(cluster);
+  EXPECT_TRUE(all_equal(cluster));
+}
+
+TEST(TreeRepair, TakesNoMoreBytesASecondThanItMay) {
+  StripeOptions slow = quick();
+  slow.tree_bytes_per_second = 20'000;
+  StripeCluster cluster({2}, "one", slow);
+  for (int i = 0; i < 400; ++i) cluster.call(0, op(Verb::kSet, "k" + std::to_string(i), {std::string(200, 'v')}));
+  cluster.run(Duration::seconds(2));
+  compare_now(cluster);
+  for (int i = 0; i < 400; ++i) lose(cluster, 1, "k" + std::to_string(i));
+  cluster.kill(1);
+  cluster.boot(1);
+  cluster.run(Duration::seconds(1));
+  const uint64_t before = cluster[0].stats().tree_bytes_sent + cluster[1].stats().tree_bytes_sent;
+  const Instant since = cluster.now().instant;
+  for (NodeIndex n = 0; n < 2; ++n) cluster[n].repair_now(cluster.now());
+  while (!all_equal(cluster)) cluster.run(Duration::millis(100));
+  const auto bytes =
+      static_cast<double>(cluster[0].stats().tree_bytes_sent + cluster[1].stats().tree_bytes_sent - before);
+  const double seconds = static_cast<double>((cluster.now().instant - since).us) / 1e6;
+  EXPECT_EQ(repaired(cluster), 400u);
+  EXPECT_GT(bytes, 80'000);
+  // What a second may take is saved up at most, and one step may go beyond.
+  EXPECT_GT(seconds, bytes / 20'000 - 4) << bytes << " bytes";
+}
+
+TEST(TreeRepair, OfARegionCountsTheComparisonsWithAnOwnerThere) {
+  StripeCluster cluster({2, 1}, "local_quorum", quick());
+  EXPECT_EQ(cluster[0].tree_progress().pairs, 2u * 8) << "with its neighbour and with the other region";
+  EXPECT_EQ(cluster[0].tree_progress({}, 1).pairs, 8u);
+  EXPECT_EQ(cluster[1].tree_progress({}, 1).pairs, 8u);
+  EXPECT_EQ(cluster[1].tree_progress({}, 0).pairs, 8u);
+}
+
 TEST(TreeRepair, ALostObjectComesBackFromAnotherRegionToo) {
   StripeCluster cluster({2, 1}, "local_quorum", quick());
   cluster.call(0, op(Verb::kMapSet, "cart", {"apples", "1", "pears", "2"}));

@@ -118,6 +118,7 @@ Plan make_plan(uint64_t seed, bool verbose, RunKind kind) {
   if (plan.faults.none()) workload.timeout_min_ms = 2000;
   Rng sessions(mixed(seed) + 3);  // apart, so that the rest of a run does not depend on it
   if (sessions.chance(0.4)) workload.tokens = sessions.uniform();
+  if (sessions.chance(0.1)) world.stripe.tree_bytes_per_second = 2'000 + sessions.below(20'000);
   plan.fault_time = Duration{log_uniform(rng, 8e6, 40e6)};
   return plan;
 }
