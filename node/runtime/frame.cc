@@ -49,7 +49,7 @@ FrameDecoder::Outcome FrameDecoder::next(Frame& frame) {
   }
   if (left.size() < 5) return Outcome::kNeedMore;
   const auto kind = static_cast<uint8_t>(left[4]);
-  if (kind > static_cast<uint8_t>(FrameKind::kReply)) return fail("unknown frame kind " + std::to_string(kind));
+  if (kind > static_cast<uint8_t>(FrameKind::kBatch)) return fail("unknown frame kind " + std::to_string(kind));
   if (left.size() - 4 < length) return Outcome::kNeedMore;
   frame.kind = static_cast<FrameKind>(kind);
   frame.stripe = static_cast<uint8_t>(left[5]);
@@ -79,7 +79,7 @@ FrameDecoder::Outcome FrameDecoder::fail(std::string message) {
 std::string encode(const Hello& hello) {
   std::string out;
   MsgWriter writer(out);
-  writer.array(9);
+  writer.array(10);
   writer.uint(hello.version);
   writer.str(hello.cluster);
   writer.str(hello.node);
@@ -89,6 +89,7 @@ std::string encode(const Hello& hello) {
   writer.str(hello.rpc_host);
   writer.uint(hello.rpc_port);
   writer.str(hello.refusal);
+  writer.uint(hello.offers);
   return out;
 }
 
@@ -114,6 +115,7 @@ Result<Hello> decode_hello(std::string_view payload) {
   if (more()) hello.rpc_host = reader.bytes();
   if (more()) hello.rpc_port = static_cast<uint16_t>(reader.uint() & 0xffff);
   if (more()) hello.refusal = reader.bytes();
+  if (more()) hello.offers = reader.uint();
   for (; read < elements && reader.ok(); ++read) reader.skip();
   if (!reader.done()) return Status::Corruption("the hello is malformed");
   hello.shard = static_cast<uint32_t>(shard & 0xffff);

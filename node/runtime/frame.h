@@ -5,6 +5,7 @@
 //         | 1 stripe message   payload: one message to that stripe of the receiver, see docs/rpc.md
 //         | 2 client request   stripe is 0
 //         | 3 client reply     stripe is 0
+//         | 4 batch            messages between regions, compressed, see batch_codec.h; stripe is 0
 //
 // A length above the limit and an unknown kind are errors as soon as their bytes are there; memory follows the bytes
 // that have arrived, never the length that a peer claims.
@@ -20,7 +21,7 @@
 
 namespace cartwheel::node {
 
-enum class FrameKind : uint8_t { kHello = 0, kStripeMessage = 1, kRequest = 2, kReply = 3 };
+enum class FrameKind : uint8_t { kHello = 0, kStripeMessage = 1, kRequest = 2, kReply = 3, kBatch = 4 };
 
 inline constexpr size_t kFrameHeaderBytes = 6;
 inline constexpr size_t kHelloFrameBytes = 64 * 1024;  // before the hello nobody has a reason to send more
@@ -68,7 +69,7 @@ class FrameDecoder {
 };
 
 // What each side says first. As MessagePack: [version, cluster, node, shard, process, epoch, rpc host, rpc port,
-// refusal]; those from `epoch` on may be missing.
+// refusal, offers]; those from `epoch` on may be missing.
 struct Hello {
   static constexpr uint64_t kVersion = 1;
   uint64_t version = kVersion;
@@ -80,6 +81,9 @@ struct Hello {
   std::string rpc_host;  // where the sender listens
   uint16_t rpc_port = 0;
   std::string refusal;  // why the sender does not go on with this connection; empty: it does
+  // What the sender can do beyond what every node of this version can; bits that nobody knows yet are ignored.
+  static constexpr uint64_t kReadsBatches = 1;  // frames of kind kBatch may be sent to it
+  uint64_t offers = 0;
 };
 std::string encode(const Hello& hello);
 // kCorruption, naming what is wrong. More elements than this version knows are ignored.

@@ -41,7 +41,8 @@ std::vector<Seen> examples() {
           {FrameKind::kStripeMessage, 3, ""},
           {FrameKind::kStripeMessage, 255, std::string("\0\xff", 2)},
           {FrameKind::kRequest, 0, std::string(300, 'x')},
-          {FrameKind::kReply, 0, "r"}};
+          {FrameKind::kReply, 0, "r"},
+          {FrameKind::kBatch, 0, "b"}};
 }
 
 std::string bytes_of(const std::vector<Seen>& frames) {
@@ -97,7 +98,7 @@ TEST(FrameDecoder, ALengthAboveTheLimitIsRefusedAsSoonAsItIsThere) {
 
 TEST(FrameDecoder, ShortLengthsAndUnknownKindsAreErrorsForGood) {
   for (const std::string& bad :
-       {std::string("\0\0\0\0", 4), std::string("\0\0\0\1", 4), std::string("\0\0\0\2\4", 5)}) {
+       {std::string("\0\0\0\0", 4), std::string("\0\0\0\1", 4), std::string("\0\0\0\2\5", 5)}) {
     FrameDecoder decoder;
     bool error = false;
     decode(decoder, {bad}, &error);
@@ -133,6 +134,7 @@ TEST(Hello, SurvivesTheRoundTrip) {
   hello.rpc_host = "10.0.0.1";
   hello.rpc_port = 7101;
   hello.refusal = "no member";
+  hello.offers = Hello::kReadsBatches;
   const Result<Hello> back = decode_hello(encode(hello));
   ASSERT_TRUE(back.ok()) << back.status().to_string();
   EXPECT_EQ(back->cluster, "shop");
@@ -143,6 +145,7 @@ TEST(Hello, SurvivesTheRoundTrip) {
   EXPECT_EQ(back->rpc_host, "10.0.0.1");
   EXPECT_EQ(back->rpc_port, 7101);
   EXPECT_EQ(back->refusal, "no member");
+  EXPECT_EQ(back->offers, Hello::kReadsBatches);
 }
 
 TEST(Hello, AnotherVersionIsNamedWhateverElseItHolds) {
@@ -159,7 +162,7 @@ TEST(Hello, AnotherVersionIsNamedWhateverElseItHolds) {
 TEST(Hello, LaterElementsAreIgnoredAndTruncationIsNot) {
   std::string longer;
   MsgWriter writer(longer);
-  writer.array(10);
+  writer.array(11);
   writer.uint(1);
   writer.str("shop");
   writer.str("");
@@ -169,6 +172,7 @@ TEST(Hello, LaterElementsAreIgnoredAndTruncationIsNot) {
   writer.str("");
   writer.uint(0);
   writer.str("");
+  writer.uint(uint64_t{1} << 40);
   writer.map(0);
   EXPECT_TRUE(decode_hello(longer).ok());
   for (size_t n = 0; n < longer.size(); ++n) EXPECT_FALSE(decode_hello(longer.substr(0, n)).ok()) << n;
