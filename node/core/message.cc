@@ -144,6 +144,23 @@ std::optional<MessageType> message_type(std::string_view bytes) {
   return static_cast<MessageType>(type);
 }
 
+bool is_awaited(std::string_view message) {
+  MsgReader r(message);
+  r.array();
+  switch (static_cast<MessageType>(r.uint())) {
+    case MessageType::kWrite:
+      return r.uint() != 0;  // the ack_id
+    case MessageType::kWriteAck:
+    case MessageType::kRead:
+    case MessageType::kReadReply:
+    case MessageType::kForward:
+    case MessageType::kForwardReply:
+      return true;
+    default:
+      return false;
+  }
+}
+
 std::string WriteMessage::encode() const {
   std::string out;
   out.reserve(delta.size() + 32);

@@ -35,6 +35,10 @@ enum class MessageType : uint8_t {
   kTreeReply = 14,
 };
 
+// Whether a request of a client waits for this message, so that it should not be held back to be sent in company. False
+// for what does not decode.
+bool is_awaited(std::string_view message);
+
 // A delta for a replica. `epoch` is that of the coordinator's configuration. [type, ack_id, ack_to, relay, keyspace,
 // arc, delta, epoch], and behind them, if it is for a fallback, [true]
 struct WriteMessage {

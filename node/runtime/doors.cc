@@ -7,6 +7,7 @@
 
 #include "node/fronts/resp/session.h"
 #include "node/fronts/rpc/session.h"
+#include "node/runtime/batch_codec.h"
 #include "node/runtime/control.h"
 #include "node/runtime/frame.h"
 #include "node/runtime/inspection.h"
@@ -172,6 +173,8 @@ class RpcConnection final : public ShardConnection {
       on_hello(frame.payload);
     } else if (state_ == State::kPeer && frame.kind == FrameKind::kStripeMessage) {
       shard_.on_peer_message(frame.stripe, peer_, frame.payload);
+    } else if (state_ == State::kPeer && frame.kind == FrameKind::kBatch && shard_.node().region_links.compress) {
+      on_batch(frame.payload);
     } else if (state_ == State::kClient && frame.kind == FrameKind::kRequest) {
       client_->receive(frame.payload);
     } else {
@@ -214,6 +217,16 @@ class RpcConnection final : public ShardConnection {
         move_to(target, peer, {hello->rpc_host, hello->rpc_port});
       }
     }
+  }
+
+  void on_batch(std::string_view payload) {
+    if (!batches_) batches_ = std::make_unique<BatchReader>();
+    const Status status = batches_->read(payload, [this](const Frame& message) {
+      if (!closing()) shard_.on_peer_message(message.stripe, peer_, message.payload);
+    });
+    if (status.ok()) return;
+    shard_.on_rejected_batch();
+    refuse(status.message());
   }
 
   void become_peer(NodeIndex peer, const Address& address) {
@@ -263,6 +276,7 @@ class RpcConnection final : public ShardConnection {
   Instant from_;
   NodeIndex peer_ = kNoNode;
   FrameDecoder decoder_;
+  std::unique_ptr<BatchReader> batches_;  // from a peer's first batch on
   std::unique_ptr<RpcSession> client_;
   bool departing_ = false;
 };

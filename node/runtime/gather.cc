@@ -88,6 +88,7 @@ Metrics gather(const NodeContext& node, const ClusterConfig& config, const std::
       sum.messages_sent += peer.messages_sent;
       sum.messages_dropped += peer.messages_dropped;
       sum.messages_received += peer.messages_received;
+      sum.between_regions.add(peer.between_regions);
     }
     for (size_t i = 0; i < kDoors; ++i) {
       metrics.doors[i].connections += part.doors[i].connections;
@@ -99,6 +100,7 @@ Metrics gather(const NodeContext& node, const ClusterConfig& config, const std::
     metrics.storage_bytes += part.batch_bytes;
     metrics.write_latency.merge(part.write_latency);
     metrics.sync_latency.merge(part.sync_latency);
+    metrics.rejected_batches += part.rejected_batches;
     metrics.shard_hops += part.hops;
     metrics.shard_queue_full += part.queue_full;
     metrics.engine_memory_bytes += part.usage.memory_bytes;

@@ -143,6 +143,9 @@ int serve(const ServeOptions& options) {
   node_options.enrollment = *enrollment;
   node_options.data_dir = options.data_dir;
   node_options.shards = options.shards;
+  node_options.region_links.batches.window = Duration::millis(options.wan_window_ms);
+  node_options.region_links.batches.bytes = size_t{options.wan_batch_kb} << 10;
+  node_options.region_links.compress = options.wan_compression == "zstd";
   node_options.cache_bytes = size_t{options.cache_mb} << 20;
   auto started = Node::start(std::move(node_options));
   if (!started.ok()) {

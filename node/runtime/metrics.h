@@ -49,6 +49,20 @@ struct DoorMetrics {
   uint64_t bytes_in = 0, bytes_out = 0;
 };
 
+// What went to nodes of another region.
+struct RegionMetrics {
+  uint64_t batches = 0;
+  uint64_t message_bytes = 0;  // frames of messages before they were compressed
+  uint64_t sent_bytes = 0;     // what became of them
+
+  void add_plain(uint64_t bytes) { message_bytes += bytes, sent_bytes += bytes; }
+  void add(const RegionMetrics& other) {
+    batches += other.batches;
+    message_bytes += other.message_bytes;
+    sent_bytes += other.sent_bytes;
+  }
+};
+
 // Another node of the cluster as this one sees it: PeerLag over all stripes, and the transport to it.
 struct PeerMetrics {
   std::string name, region;
@@ -59,6 +73,7 @@ struct PeerMetrics {
   int64_t seconds = 0;        // the largest age of an announcement that this node covers wholly
   uint64_t output_bytes = 0;  // waiting to be sent
   uint64_t messages_sent = 0, messages_dropped = 0, messages_received = 0;
+  RegionMetrics between_regions = {};  // stays 0 in the own region
 };
 
 struct Metrics {
@@ -77,6 +92,7 @@ struct Metrics {
   uint64_t storage_batches = 0, storage_bytes = 0;
   LatencyHistogram write_latency;  // of one storage batch
   LatencyHistogram sync_latency;   // of one fsync, which may cover many batches
+  uint64_t rejected_batches = 0;   // of other regions, that did not decode: each cost its connection
   uint64_t shard_hops = 0;         // requests and messages that went to another shard
   uint64_t shard_queue_full = 0;   // of them refused because the queue between the shards was full
   uint64_t engine_memory_bytes = 0, engine_disk_bytes = 0;

@@ -67,6 +67,7 @@ Result<std::unique_ptr<Node>> Node::start(NodeOptions options) {
   context.file_addresses = options.enrollment.file_addresses;
   context.address = options.enrollment.wanted.rpc;
   context.data_dir = options.data_dir;
+  context.region_links = options.region_links;
   context.process = random64();
   context.started = {static_cast<int64_t>(uv_hrtime() / 1000)};
   RETURN_IF_ERROR(node->bind_doors(options));

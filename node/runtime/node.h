@@ -24,7 +24,8 @@ inline constexpr Duration kDrainLimit = Duration::seconds(5);
 struct NodeOptions {
   Enrollment enrollment;  // of this data directory
   std::string data_dir;
-  std::string key_file;           // content of the key file of gossip; empty: packets are sealed without a secret
+  std::string key_file;  // content of the key file of gossip; empty: packets are sealed without a secret
+  RegionLinks region_links;
   uint32_t shards = 0;            // 0: one per core; never more than stripes
   size_t cache_bytes = 64 << 20;  // of blocks; decoded objects have a budget of the same size
   // Bound sockets to listen on instead of the addresses of `wanted`, by Door; -1: bind. The node owns them.

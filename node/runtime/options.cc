@@ -163,6 +163,19 @@ void add_serve_options(CLI::App& command, ServeOptions& options, std::string& co
                   "Megabytes for decoded objects, all stripes together; blocks of the disk take a quarter of it on top")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
+  command
+      .add_option("--wan-window-ms", options.wan_window_ms,
+                  "Milliseconds for which replication to other regions is held, to go in company; 0: not at all")
+      ->check(CLI::Range(0, 1000))
+      ->capture_default_str();
+  command.add_option("--wan-batch-kb", options.wan_batch_kb, "Kilobytes at which it goes earlier")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  command
+      .add_option("--wan-compression", options.wan_compression,
+                  "zstd or none: of what goes to other regions, and what this node offers to read")
+      ->check(CLI::IsMember({"zstd", "none"}))
+      ->capture_default_str();
   command.add_option("--config", config,
                      "A settings file in TOML with any of the settings above, such as node = \"eu-1\"");
   command.footer(
@@ -172,25 +185,11 @@ void add_serve_options(CLI::App& command, ServeOptions& options, std::string& co
       "the environment, the environment over the settings file.");
 }
 
-const std::vector<std::string> kServeSettings = {"cluster-file",
-                                                 "node",
-                                                 "data-dir",
-                                                 "cluster",
-                                                 "name",
-                                                 "region",
-                                                 "zone",
-                                                 "capacity",
-                                                 "rpc",
-                                                 "resp",
-                                                 "http",
-                                                 "partitions",
-                                                 "stripes",
-                                                 "shards",
-                                                 "log-level",
-                                                 "log-format",
-                                                 "cache-mb",
-                                                 "replace-dead",
-                                                 "cluster-key-file"};
+const std::vector<std::string> kServeSettings = {
+    "cluster-file",    "node",       "data-dir", "cluster",       "name",         "region",          "zone",
+    "capacity",        "rpc",        "resp",     "http",          "partitions",   "stripes",         "shards",
+    "log-level",       "log-format", "cache-mb", "wan-window-ms", "wan-batch-kb", "wan-compression", "replace-dead",
+    "cluster-key-file"};
 
 // --at, --json and what the commands about the cluster take besides; returns by kind.
 using Kind = ClusterCommand::Kind;

@@ -29,6 +29,9 @@ struct ServeOptions {
   std::string replace;  // the dead node whose place this one takes
   uint32_t shards = 0;  // 0: as many as there are cores, and no more than stripes
   std::string log_level = "info", log_format = "text";
+  // Of what goes to other regions: how long and up to what size it is held to go in company, and zstd or none.
+  uint32_t wan_window_ms = 5, wan_batch_kb = 64;
+  std::string wan_compression = "zstd";
   uint32_t cache_mb = 256;  // decoded objects, all stripes together; blocks read from disk take a quarter of it on top
 };
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "node/core/membership/control_message.h"
+#include "node/core/message.h"
 #include "node/runtime/frame.h"
 #include "node/runtime/log.h"
 
@@ -22,7 +24,10 @@ class PeerLink::Stream final : public ShardConnection {
   Stream(Shard& shard, PeerLink* link) : ShardConnection(shard, Door::kPeer, false), link_(link) {}
   using TcpStream::connect;
   void forget_link() { link_ = nullptr; }
-  void end_turn() override { flush(); }
+  void end_turn() override {
+    if (link_ != nullptr) link_->end_turn();
+    flush();
+  }
 
  private:
   void on_connected() override {
@@ -39,22 +44,22 @@ class PeerLink::Stream final : public ShardConnection {
         close("sent a frame where none belongs");
         return;
       }
-      const Status status = check(frame.payload);
-      if (!status.ok()) {
-        close(status.message());
+      const Result<Hello> hello = check(frame.payload);
+      if (!hello.ok()) {
+        close(hello.status().message());
         return;
       }
       greeted_ = true;
-      if (link_ != nullptr) link_->greeted();
+      if (link_ != nullptr) link_->greeted(*hello);
     }
     if (outcome == FrameDecoder::Outcome::kError) close(decoder_.error());
     decoder_.park();
   }
 
-  Status check(std::string_view payload) const {
+  Result<Hello> check(std::string_view payload) const {
     const NodeContext& node = shard_.node();
     auto hello = decode_hello(payload);
-    if (!hello.ok()) return hello.status();
+    if (!hello.ok()) return hello;
     if (hello->cluster != node.cluster()) {
       return Status::InvalidArgument("belongs to cluster '" + hello->cluster + "', this is '" + node.cluster() + "'");
     }
@@ -67,7 +72,7 @@ class PeerLink::Stream final : public ShardConnection {
     if (hello->node != expected) {
       return Status::InvalidArgument("is node '" + hello->node + "', not '" + expected + "'");
     }
-    return {};
+    return hello;
   }
 
   void on_closed(const std::string& reason) override {
@@ -84,7 +89,8 @@ class PeerLink::Stream final : public ShardConnection {
 
 PeerLink::PeerLink(Shard& shard, NodeIndex peer) : shard_(shard), peer_(peer) {
   CHECK(uv_timer_init(shard.loop(), &timer_) == 0);
-  timer_.data = this;
+  CHECK(uv_timer_init(shard.loop(), &window_) == 0);
+  timer_.data = window_.data = this;
   resolve_.data = this;
 }
 
@@ -105,6 +111,7 @@ void PeerLink::hurry() {
 
 void PeerLink::close() {
   if (closed_) return;
+  release();
   closed_ = true;
   const bool greeted = std::exchange(up_, false);
   if (resolving_) uv_cancel(reinterpret_cast<uv_req_t*>(&resolve_));
@@ -115,23 +122,74 @@ void PeerLink::close() {
     stream_ = nullptr;
   }
   uv_close(reinterpret_cast<uv_handle_t*>(&timer_), nullptr);
+  uv_close(reinterpret_cast<uv_handle_t*>(&window_), nullptr);
 }
 
 void PeerLink::send(uint8_t stripe, std::string_view message) {
-  if (!up_ || message.size() + 2 > limits::kFrameBytes ||
-      stream_->unsent() + message.size() > limits::kPeerOutputBytes) {
+  if (!up_ || message.size() + 2 > limits::kFrameBytes || unsent() + message.size() > limits::kPeerOutputBytes) {
     ++dropped_;
     return;
   }
-  ++sent_;
-  append_frame(stream_->output(), FrameKind::kStripeMessage, stripe, message);
+  if (held_ && stripe != kControlStripe) {
+    held_->add(stripe, message, is_awaited(message), shard_.now().instant);
+    if (held_->full()) release();
+  } else {
+    ++sent_;
+    append_frame(stream_->output(), FrameKind::kStripeMessage, stripe, message);
+    if (held_) region_.add_plain(message.size() + kFrameHeaderBytes);
+  }
   shard_.mark_dirty(*stream_);
+}
+
+void PeerLink::release() {
+  if (!held_ || held_->messages() == 0) return;
+  sent_ += held_->messages();
+  std::string& output = stream_->output();
+  const size_t before = output.size();
+  const std::string frames = held_->take();
+  if (writer_) {
+    writer_->append(output, frames);
+  } else {
+    output.append(frames);
+  }
+  ++region_.batches;
+  region_.message_bytes += frames.size();
+  region_.sent_bytes += output.size() - before;
+  shard_.mark_dirty(*stream_);
+}
+
+void PeerLink::end_turn() {
+  if (!held_ || held_->messages() == 0) return;
+  if (held_->due(shard_.now().instant)) {
+    release();
+  } else if (!uv_is_active(reinterpret_cast<uv_handle_t*>(&window_))) {
+    arm_window(*held_->deadline());
+  }
+}
+
+// Rounded up, so that it is due when the timer fires; if it is not, because what was held then has gone meanwhile, the
+// end of that turn arms it again.
+void PeerLink::arm_window(Instant deadline) {
+  uv_update_time(shard_.loop());
+  const int64_t us = std::max<int64_t>(0, deadline.us - static_cast<int64_t>(uv_hrtime() / 1000));
+  uv_timer_start(
+      &window_,
+      [](uv_timer_t* timer) {
+        auto* self = static_cast<PeerLink*>(timer->data);
+        if (self->stream_ != nullptr) self->shard_.mark_dirty(*self->stream_);
+      },
+      static_cast<uint64_t>(us + 999) / 1000, 0);
+}
+
+size_t PeerLink::unsent() const {
+  return (stream_ == nullptr ? 0 : stream_->unsent()) + (held_ ? held_->bytes() : 0);
 }
 
 void PeerLink::add_to(PeerMetrics& metrics) const {
   metrics.messages_sent += sent_;
   metrics.messages_dropped += dropped_;
-  if (stream_ != nullptr) metrics.output_bytes += stream_->unsent();
+  metrics.output_bytes += unsent();
+  metrics.between_regions.add(region_);
   metrics.connected = metrics.connected && up_;
 }
 
@@ -197,7 +255,14 @@ void PeerLink::connect_to(const sockaddr* address) {
   if (!status.ok()) stream_->close(status.message());
 }
 
-void PeerLink::greeted() {
+void PeerLink::greeted(const Hello& hello) {
+  const NodeContext& node = shard_.node();
+  if (shard_.config().nodes[peer_].region != node.node().region) {
+    held_.emplace(node.region_links.batches);
+    if (node.region_links.compress && (hello.offers & Hello::kReadsBatches) != 0) {
+      writer_ = std::make_unique<BatchWriter>();
+    }
+  }
   up_ = true;
   failures_ = 0;
   uv_timer_stop(&timer_);
@@ -208,6 +273,10 @@ void PeerLink::greeted() {
 
 void PeerLink::lost(const std::string& reason) {
   if (closed_) return;
+  if (held_) dropped_ += held_->messages();
+  held_.reset();
+  writer_.reset();
+  uv_timer_stop(&window_);
   if (up_) {
     up_ = false;
     shard_.on_peer_connection(peer_, false);

@@ -173,6 +173,7 @@ Hello Shard::hello() const {
   hello.epoch = config_->epoch;
   hello.rpc_host = node_.address.host;
   hello.rpc_port = node_.address.port;
+  if (node_.region_links.compress) hello.offers |= Hello::kReadsBatches;
   return hello;
 }
 
@@ -246,6 +247,9 @@ std::future<Status> Shard::stop() {
     for (auto& driver : drivers_) {
       const Status stopped = driver->stop(now());
       if (status.ok()) status = stopped;
+    }
+    for (auto& link : links_) {
+      if (link) link->release();
     }
     run_rounds();
     stopped_ = true;
@@ -645,6 +649,7 @@ ShardMetrics Shard::snapshot() {
   result.turns = turns_;
   result.hops = hops_;
   result.queue_full = queue_full_;
+  result.rejected_batches = rejected_batches_;
   return result;
 }
 

@@ -28,6 +28,7 @@
 
 #include "base/rng.h"
 #include "node/core/stripe.h"
+#include "node/runtime/batch_window.h"
 #include "node/runtime/frame.h"
 #include "node/runtime/metrics.h"
 #include "node/runtime/shard_inbox.h"
@@ -42,6 +43,12 @@ class PeerLink;
 class Doors;
 class Control;
 
+// How this node talks to those of other regions.
+struct RegionLinks {
+  BatchWindow::Limits batches;
+  bool compress = true;  // what is sent to nodes that offer to read it, and whether this one offers
+};
+
 // What all shards of a node share. Only the atomics change once the shards run.
 struct NodeContext {
   // With which the node started. The name of the cluster, its division, and name and region of this node stay; for
@@ -54,6 +61,7 @@ struct NodeContext {
   // way of a proxy say. An empty host, or none: where the configuration says.
   std::vector<Address> file_addresses;
   std::string data_dir;
+  RegionLinks region_links;
   uint64_t process = 0;  // see Hello
   Instant started;
   std::vector<std::unique_ptr<Shard>> shards;
@@ -110,7 +118,7 @@ struct ShardMetrics {
   std::map<NodeIndex, PeerMetrics> peers;
   std::array<DoorMetrics, kDoors> doors{};
   bool ready = true;
-  uint64_t turns = 0, batches = 0, batch_bytes = 0, hops = 0, queue_full = 0;
+  uint64_t turns = 0, batches = 0, batch_bytes = 0, hops = 0, queue_full = 0, rejected_batches = 0;
   LatencyHistogram write_latency, sync_latency;
   storage::Engine::Usage usage;
 };
@@ -161,7 +169,8 @@ class Shard {
   void submit(Request request, ReplyCallback callback);
   // A message of a peer, who has said hello as `from`, for any stripe of this node.
   void on_peer_message(uint8_t stripe, NodeIndex from, std::string_view bytes);
-  // The peer has connected to this shard.
+  // A peer sent a batch that does not decode.
+  void on_rejected_batch() { ++rejected_batches_; }
   // The peer has connected to this shard, and says where it listens.
   void on_peer_arrived(NodeIndex peer, const Address& address);
   // A peer does not talk to this node, because its configuration, of `epoch`, has no such member.
@@ -264,7 +273,7 @@ class Shard {
 
   std::array<DoorMetrics, kDoors> doors_{};  // of closed connections
   std::vector<uint64_t> received_;           // messages, by NodeIndex
-  uint64_t turns_ = 0, hops_ = 0, queue_full_ = 0;
+  uint64_t turns_ = 0, hops_ = 0, queue_full_ = 0, rejected_batches_ = 0;
   std::atomic<uint64_t> keys_{0}, commands_{0};
   std::map<std::string, Instant> refusals_logged_;
 };

@@ -42,6 +42,19 @@ TEST(MetricsText, SamplesCarryTheNumbersOfTheSnapshot) {
   EXPECT_THAT(text, HasSubstr("\ncartwheel_storage_keys 12\n"));
 }
 
+TEST(MetricsText, TrafficBetweenRegionsIsSummedOverTheNodesOfARegion) {
+  Metrics metrics = testing::doors_metrics();
+  metrics.peers[1].between_regions = {.batches = 3, .message_bytes = 1000, .sent_bytes = 100};
+  metrics.peers.push_back({.name = "us-2", .region = "us", .between_regions = {1, 10, 11}});
+  metrics.rejected_batches = 2;
+  const std::string text = metrics_text(metrics);
+  EXPECT_THAT(text, HasSubstr("\ncartwheel_region_message_bytes_total{region=\"us\"} 1010\n"));
+  EXPECT_THAT(text, HasSubstr("\ncartwheel_region_sent_bytes_total{region=\"us\"} 111\n"));
+  EXPECT_THAT(text, HasSubstr("\ncartwheel_region_batches_total{region=\"us\"} 4\n"));
+  EXPECT_THAT(text, HasSubstr("\ncartwheel_region_rejected_batches_total 2\n"));
+  EXPECT_THAT(text, ::testing::Not(HasSubstr("{region=\"eu\"}")));
+}
+
 TEST(MetricsText, HistogramBucketsAreCumulativeAndInSeconds) {
   const std::string text = metrics_text(testing::doors_metrics());
   const std::string name = "\ncartwheel_storage_write_duration_seconds";

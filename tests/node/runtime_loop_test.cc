@@ -372,6 +372,17 @@ TEST_F(LoopHarness, StrangersAreRefused) {
   peer.send(bytes);
   peer.all();  // returns because the node closes
   EXPECT_EQ(Client(port(0, Door::kResp)).call("PING\r\n"), "+PONG\r\n");
+  // So does one that gets a batch that unfolds to more than a batch may have.
+  Client bomber(port(0, Door::kRpc));
+  bomber.send(hello(1, "loop", "n1"));
+  EXPECT_FALSE(bomber.receive(kFrameHeaderBytes).empty());
+  std::string bomb;
+  append_frame(bomb, FrameKind::kBatch, 0, "\xff\xff\xff\x7f bomb");
+  bomber.send(bomb);
+  bomber.all();  // returns because the node closes
+  Client metrics(port(0, Door::kHttp));
+  metrics.send("GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  EXPECT_NE(metrics.all().find("\ncartwheel_region_rejected_batches_total 1\n"), std::string::npos);
 }
 
 TEST_F(LoopHarness, AnOpenDataDirectoryIsNamed) {

@@ -46,6 +46,21 @@ TEST_F(Settings, FlagsWinOverTheEnvironmentAndThatOverTheFile) {
   EXPECT_EQ(line.serve.log_format, "text");
 }
 
+TEST_F(Settings, LinksToOtherRegions) {
+  std::vector<std::string> arguments = kServe;
+  CommandLine line = parse_command_line(arguments, environment_of({}));
+  EXPECT_EQ(line.serve.wan_window_ms, 5u);
+  EXPECT_EQ(line.serve.wan_batch_kb, 64u);
+  EXPECT_EQ(line.serve.wan_compression, "zstd");
+  arguments.insert(arguments.end(), {"--wan-window-ms", "0", "--config", file("wan-batch-kb = 16\n")});
+  line = parse_command_line(arguments, environment_of({{"CARTWHEEL_WAN_COMPRESSION", "none"}}));
+  ASSERT_EQ(line.command, CommandLine::Command::kServe) << line.text;
+  EXPECT_EQ(line.serve.wan_window_ms, 0u);
+  EXPECT_EQ(line.serve.wan_batch_kb, 16u);
+  EXPECT_EQ(line.serve.wan_compression, "none");
+  EXPECT_EQ(parse_command_line(arguments, environment_of({{"CARTWHEEL_WAN_COMPRESSION", "lz4"}})).exit_code, 2);
+}
+
 TEST_F(Settings, MistakesInTheFileNameFileAndLine) {
   for (const auto& [content, expected] : std::map<std::string, std::string>{
            {"node = \"a\"\nnodes = 3\n", ":2: unknown setting 'nodes', there are: cluster-file"},

@@ -22,6 +22,18 @@ Operation expire_at(std::string key, WallTime at) {
   return o;
 }
 
+TEST(Message, RequestsWaitForSomeMessagesAndForOthersNot) {
+  WriteMessage write;
+  EXPECT_FALSE(is_awaited(write.encode()));
+  write.ack_id = 7;
+  EXPECT_TRUE(is_awaited(write.encode()));
+  EXPECT_TRUE(is_awaited(WriteAckMessage{{7}}.encode()));
+  EXPECT_TRUE(is_awaited(ReadMessage{}.encode()));
+  EXPECT_FALSE(is_awaited(AnnounceAckMessage{1, 2}.encode()));
+  EXPECT_FALSE(is_awaited(""));
+  EXPECT_FALSE(is_awaited("\xc1garbage"));
+}
+
 TEST(Stripe, AnyNodeServesWhatAnyOtherWrote) {
   StripeCluster cluster({3, 3}, "local_quorum");
   EXPECT_TRUE(cluster.call(0, op(Verb::kSet, "k", {"v"})).status.ok());

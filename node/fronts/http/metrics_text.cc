@@ -2,6 +2,8 @@
 
 #include <cstdio>
 #include <initializer_list>
+#include <map>
+#include <string>
 #include <string_view>
 
 namespace cartwheel::node {
@@ -183,6 +185,25 @@ void write_peers(TextWriter& out, const Metrics& m) {
        [](const PeerMetrics& p) { return p.messages_received; });
 }
 
+void write_regions(TextWriter& out, const Metrics& m) {
+  std::map<std::string, RegionMetrics> regions;
+  for (const PeerMetrics& peer : m.peers) {
+    if (peer.region != m.region) regions[peer.region].add(peer.between_regions);
+  }
+  auto each = [&](const char* name, const char* help, auto value) {
+    out.family(name, "counter", help);
+    for (const auto& [region, metrics] : regions) out.sample(value(metrics), {{"region", region}});
+  };
+  each("cartwheel_region_message_bytes_total", "Bytes of messages to nodes of the region, before compression.",
+       [](const RegionMetrics& r) { return r.message_bytes; });
+  each("cartwheel_region_sent_bytes_total", "Bytes that became of them for the connections.",
+       [](const RegionMetrics& r) { return r.sent_bytes; });
+  each("cartwheel_region_batches_total", "Batches of messages to nodes of the region.",
+       [](const RegionMetrics& r) { return r.batches; });
+  out.counter("cartwheel_region_rejected_batches_total", "Batches of other regions that did not decode.",
+              m.rejected_batches);
+}
+
 void write_doors(TextWriter& out, const Metrics& m) {
   auto each = [&](const char* name, const char* type, const char* help, auto value) {
     out.family(name, type, help);
@@ -236,6 +257,7 @@ std::string metrics_text(const Metrics& metrics) {
   write_operations(out, metrics.stripe);
   write_replication(out, metrics.stripe);
   write_peers(out, metrics);
+  write_regions(out, metrics);
   write_doors(out, metrics);
   write_storage(out, metrics);
   write_runtime(out, metrics);

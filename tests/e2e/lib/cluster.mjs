@@ -70,11 +70,12 @@ export class Node {
     this.data_dir = path.join(cluster.folder, spec.name);
     this.log_path = path.join(cluster.folder, `${spec.name}.log`);
     this.child = null;
+    this.more_arguments = [];
   }
 
   arguments() {
     return ['serve', '--cluster-file', this.cluster.file, '--node', this.name, '--data-dir', this.data_dir,
-            '--cache-mb', '16'];
+            '--cache-mb', '16', ...this.more_arguments];
   }
 
   // Starts the process without waiting for it to be ready.
@@ -124,6 +125,17 @@ export class Node {
 
   log_tail(bytes = 3000) {
     return fs.existsSync(this.log_path) ? fs.readFileSync(this.log_path, 'utf8').slice(-bytes) : '';
+  }
+  // The sum of each metric's samples with these labels, all of one moment.
+  async metrics(names, labels = {}) {
+    const { body } = await http_get(this.http, '/metrics');
+    return names.map((name) => {
+      let sum = 0;
+      for (const [, found, value] of body.matchAll(new RegExp(`^${name}(?:\\{(.*)\\})? (\\S+)$`, 'gm'))) {
+        if (Object.entries(labels).every(([label, text]) => found?.includes(`${label}="${text}"`))) sum += Number(value);
+      }
+      return sum;
+    });
   }
   resident_bytes() {
     const status = fs.readFileSync(`/proc/${this.child.pid}/status`, 'utf8');
