@@ -35,6 +35,10 @@ enum class Bug {
   kFallbackUntold,          // a reply does not tell that fallbacks counted
   kTokenIgnored,            // a read is answered whatever its session token demands
   kTokenForgetsReads,       // a session token remembers what was written, not what was read
+  // Of quarantine:
+  kQuarantineKeepsClock,  // a partition that is rebuilt keeps its clock, and what it lacks counts as removed
+  kQuarantineTakesLess,   // it is rebuilt from a replica that lacks what was acknowledged here
+  kUnreadableIsAbsent,    // a row that cannot be read counts as one that is not there
   // Of the change of the ring:
   kWriteCountsOldOwnersOnly,  // while an arc moves, a write does not wait for the new owners
   kNoFence,                   // nobody refuses the messages of an epoch before the arc moved

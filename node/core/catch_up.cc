@@ -93,7 +93,7 @@ Result<TurnRecord> Stripe::Impl::read_record(uint64_t number) {
 void Stripe::Impl::on_catch_up(NodeIndex from, const CatchUpMessage& m) {
   Partition* p = find(m.partition);
   if (p == nullptr) return serve_fallback(from, m);
-  if (p->loading) return;
+  if (p->loading || p->emptied) return;
   CatchUpReplyMessage reply;
   reply.id = m.id;
   reply.partition = m.partition;
@@ -102,7 +102,14 @@ void Stripe::Impl::on_catch_up(NodeIndex from, const CatchUpMessage& m) {
   crdt::DotSet missing = p->causal.clock.minus(m.clock);
   std::set<uint64_t> numbers;
   bool complete = true;
-  if (missing.size() > p->log.size()) complete = false;
+  // A quarantined partition gives what its log has, because nothing else of it can be had.
+  bool partly = p->quarantined;
+  if (partly) {
+    p->log.for_each([&](const crdt::Dot& dot, uint64_t number) {
+      if (missing.contains(dot)) numbers.insert(number);
+    });
+  }
+  if (partly || missing.size() > p->log.size()) complete = false;
   for (const auto& row : missing.rows()) {
     for (const auto& interval : row.intervals) {
       for (uint64_t seq = interval.first; complete && seq <= interval.last; ++seq) {
@@ -114,7 +121,7 @@ void Stripe::Impl::on_catch_up(NodeIndex from, const CatchUpMessage& m) {
       }
     }
   }
-  if (!complete && !planted(Bug::kUnionWithoutFloorCheck)) {
+  if (!complete && !partly && !planted(Bug::kUnionWithoutFloorCheck)) {
     reply.outcome = CatchUpReplyMessage::Outcome::kBelowLog;
     return send(from, reply.encode());
   }
@@ -139,7 +146,12 @@ void Stripe::Impl::on_catch_up(NodeIndex from, const CatchUpMessage& m) {
       continue;
     }
     auto record = read_record(number);
-    if (!record.ok()) return;  // an engine that cannot be read serves nothing; the asker goes elsewhere
+    if (!record.ok() && partly) continue;
+    if (!record.ok()) {  // as good as gone from the log
+      reply.outcome = CatchUpReplyMessage::Outcome::kBelowLog;
+      reply.deltas.clear();
+      return send(from, reply.encode());
+    }
     for (const TurnRecord::Part& part : record->parts) {
       if (part.partition != p->id) continue;
       for (const std::string& encoded : part.deltas) add(encoded);

@@ -76,6 +76,7 @@ Result<Stripe::Impl::Needs> Stripe::Impl::needs_of(const Request& request, const
 // Requests for one key keep their order: one that is in its read phase holds back those that come after it, unless both
 // only read.
 void Stripe::Impl::start(Caller caller, Request request, Partition& p, uint64_t hash) {
+  if (p.quarantined) return pass_on(std::move(caller), std::move(request), p);
   bool writes = is_write(request.operation.verb);
   if (must_wait_for_session(request, p) && forward_for_session(caller, request, p)) return;
   if (!gates_.empty() && !is_arc_wide(request.operation.verb)) {
@@ -109,15 +110,22 @@ void Stripe::Impl::start(Caller caller, Request request, Partition& p, uint64_t 
 
 void Stripe::Impl::execute(Caller caller, Request request, Partition& p, uint64_t hash) {
   const Operation& op = request.operation;
+  if (p.quarantined) return pass_on(std::move(caller), std::move(request), p);
   if (is_arc_wide(op.verb)) {
     auto value = execute_scan(store_, p, op, wall_, config_->partitions);
+    if (is_unreadable(value.status())) {
+      return answer_unreadable(std::move(caller), std::move(request), p, value.status());
+    }
     return answer(caller, {value.status(), value.ok() ? std::move(*value) : Value()}, true);
   }
   auto object = store_.open(p.id, hash, op.key);
-  if (!object.ok()) return answer(caller, {object.status(), {}}, true);
+  if (!object.ok()) return answer_unreadable(std::move(caller), std::move(request), p, object.status());
   if (!is_write(op.verb)) {
     ++stats_.reads;
     auto value = execute_read(store_, **object, op, wall_);
+    if (is_unreadable(value.status())) {
+      return answer_unreadable(std::move(caller), std::move(request), p, value.status());
+    }
     Reply reply{value.status(), value.ok() ? std::move(*value) : Value()};
     if (request.session) reply.seen = seen_of(request, p);
     return answer(caller, std::move(reply), true);
@@ -139,6 +147,10 @@ void Stripe::Impl::execute_write_now(Caller caller, Request request, Partition& 
   Mutation mutation(store_, p, object, actor_, hlc_.tick(wall_), p.replicated() || observer_ != nullptr);
   auto value = execute_write(mutation, request.operation, wall_, keyspace.default_ttl_ms);
   crdt::Delta delta = mutation.take();
+  if (is_unreadable(value.status())) {
+    if (delta.changes.empty()) return answer_unreadable(std::move(caller), std::move(request), p, value.status());
+    value = Status(Code::kUnknownOutcome, "a part of the write was applied: " + value.status().message());
+  }
   Reply reply{value.status(), value.ok() ? std::move(*value) : Value()};
   if (request.session) reply.seen = seen_of(request, p);
   if (delta.changes.empty()) return answer(caller, std::move(reply));

@@ -42,6 +42,12 @@ std::optional<uint64_t> DotIndex::find(const crdt::Dot& dot) const {
   return at->record;
 }
 
+void DotIndex::for_each(const std::function<void(const crdt::Dot&, uint64_t)>& visit) const {
+  for (const auto& [actor, entries] : rows_) {
+    for (const Entry& entry : entries) visit({actor, entry.seq}, entry.record);
+  }
+}
+
 std::string TurnRecord::encode() const {
   std::string bytes;
   size_t size = 16;

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -22,6 +23,7 @@ class DotIndex {
   void add(const crdt::Dot& dot, uint64_t record);
   void remove(const crdt::Dot& dot);
   std::optional<uint64_t> find(const crdt::Dot& dot) const;
+  void for_each(const std::function<void(const crdt::Dot& dot, uint64_t record)>& visit) const;
   uint64_t size() const { return size_; }
 
  private:

@@ -41,6 +41,7 @@ void Stripe::Impl::request_step(Partition& p, Repair& repair) {
 void Stripe::Impl::on_exchange(NodeIndex from, const ExchangeMessage& m) {
   Partition* p = find(m.partition);
   if (p == nullptr || p->loading) return;
+  if (p->quarantined) return refuse_exchange(from, m);
   if (m.step == 0) {
     // A snapshot must show the engine and the clock at one instant: between turns, when nothing is only in memory.
     if (deferred_.size() < limits::kRepairs) deferred_.emplace_back(from, m);
@@ -56,6 +57,10 @@ void Stripe::Impl::serve_deferred() {
   for (auto& [from, m] : requests) {
     Partition* p = find(m.partition);
     if (p == nullptr) continue;
+    if (p->quarantined) {
+      refuse_exchange(from, m);
+      continue;
+    }
     auto repair = repairs_.find(m.partition);
     if (repair != repairs_.end() && repair->second.joining) {  // leaves ahead of the clock: it may ask again
       serving_.erase({from, m.partition});
@@ -77,6 +82,23 @@ void Stripe::Impl::serve_deferred() {
   }
 }
 
+// Whoever asks tries another replica.
+void Stripe::Impl::refuse_exchange(NodeIndex to, const ExchangeMessage& m) {
+  ExchangeReplyMessage reply;
+  reply.id = m.id;
+  reply.partition = m.partition;
+  reply.step = m.step;
+  reply.outcome = ExchangeReplyMessage::Outcome::kLost;
+  send(to, reply.encode());
+}
+
+// A row that cannot be read, or does not decode, is neither passed on nor passed off as an absent one.
+void Stripe::Impl::break_off_serving(NodeIndex from, const ExchangeMessage& m) {
+  serving_.erase({from, m.partition});
+  quarantine(*find(m.partition));
+  refuse_exchange(from, m);
+}
+
 void Stripe::Impl::serve_step(NodeIndex from, const ExchangeMessage& m) {
   ExchangeReplyMessage reply;
   reply.id = m.id;
@@ -85,10 +107,7 @@ void Stripe::Impl::serve_step(NodeIndex from, const ExchangeMessage& m) {
   auto it = serving_.find({from, m.partition});
   bool known = it != serving_.end() && it->second.id == m.id;
   if (known && m.step + 1 == it->second.step) return send(from, it->second.last_reply);  // the answer was lost
-  if (!known || m.step != it->second.step) {
-    reply.outcome = ExchangeReplyMessage::Outcome::kLost;
-    return send(from, reply.encode());
-  }
+  if (!known || m.step != it->second.step) return refuse_exchange(from, m);
   Serving& serving = it->second;
   serving.last_used = now_.instant;
   std::string causal;
@@ -110,18 +129,18 @@ void Stripe::Impl::serve_step(NodeIndex from, const ExchangeMessage& m) {
   };
   size_t prefix_bytes = object_prefix(m.partition).size();
   while (serving.rows->valid() && bytes < options_.catch_up_chunk_bytes) {
+    auto row = parse_object_row(serving.rows->key());
+    if (!row.ok()) return break_off_serving(from, m);
+    Decoder in(serving.rows->value());
+    auto leaves =
+        row->is_leaf ? Result<crdt::Object>(crdt::Object()) : ObjectStore::decode_header(serving.rows->value());
+    if (row->is_leaf) crdt::Leaf::decode(in);
+    if (!leaves.ok() || (row->is_leaf && !in.done())) return break_off_serving(from, m);
     if (serving.raw) {
       add(serving.rows->key().substr(prefix_bytes), "", serving.rows->value());
-      serving.rows->next();
-      continue;
-    }
-    auto row = parse_object_row(serving.rows->key());
-    if (!row.ok()) return;
-    if (row->is_leaf) {
+    } else if (row->is_leaf) {
       add(row->key, row->path, serving.rows->value());
     } else {
-      auto leaves = ObjectStore::decode_header(serving.rows->value());
-      if (!leaves.ok()) return;  // a corrupt row is not passed off as an absent one: the exchange does not go on
       for (const auto& [path, leaf] : leaves->rows()) {
         std::string encoded;
         Encoder out(encoded);
@@ -131,7 +150,7 @@ void Stripe::Impl::serve_step(NodeIndex from, const ExchangeMessage& m) {
     }
     serving.rows->next();
   }
-  if (!serving.rows->status().ok()) return;
+  if (!serving.rows->status().ok()) return break_off_serving(from, m);
   serving.done = !serving.rows->valid();
   reply.outcome = serving.done ? ExchangeReplyMessage::Outcome::kDone : ExchangeReplyMessage::Outcome::kMore;
   ++serving.step;
@@ -186,15 +205,21 @@ Status Stripe::Impl::validate_rows(const Partition& p, const ExchangeReplyMessag
 // --- joining what has come -------------------------------------------------------------------------------------------
 
 // A life begins: what came whole is joined, from the first stage on; what did not is dropped.
-Status Stripe::Impl::recover_exchanges() {
+void Stripe::Impl::recover_exchanges() {
   std::map<PartitionId, bool> whole;
   auto rows = engine_.scan("x", "y");
   for (; rows->valid(); rows->next()) {
     auto m = ExchangeReplyMessage::decode(rows->value());
-    if (!m.ok()) return Status::Corruption("a stage of a full exchange does not decode");
+    if (!m.ok()) {  // of which partition, nobody can say: all begin anew
+      whole.clear();
+      break;
+    }
     whole[m->partition] = m->outcome == ExchangeReplyMessage::Outcome::kDone;
   }
-  RETURN_IF_ERROR(rows->status());
+  if (rows->valid() || !rows->status().ok()) {
+    out_.batch.erase_range("x", "y");
+    return;
+  }
   for (const auto& [id, is_whole] : whole) {
     if (is_whole && find(id) != nullptr) {
       Repair& repair = repairs_[id];
@@ -204,7 +229,6 @@ Status Stripe::Impl::recover_exchanges() {
       out_.batch.erase_range(stage_prefix(id), prefix_end(stage_prefix(id)));
     }
   }
-  return Status::Ok();
 }
 
 // Joins the next stage of one exchange. Only at the beginning of a turn: the last stage must have been written.
@@ -213,7 +237,16 @@ void Stripe::Impl::join_step() {
   Partition& p = partitions_.at(it->first);
   bool done = false;
   Repair& repair = it->second;
+  if (p.quarantined && !p.emptied) {  // what has come is joined from the next turn on, into nothing
+    if (!make_room(p)) end_repair(it);
+    return;
+  }
   if (!join_stage(p, repair, &done).ok()) {  // the engine could not be read; what was joined is joined again
+    if (p.quarantined) {                     // or is fetched anew
+      p.emptied = false;
+      p.recovering = true;
+      return end_repair(it);
+    }
     repair.step = 0;
     repair.has_key = false;
     repair.paths.clear();
@@ -223,6 +256,7 @@ void Stripe::Impl::join_step() {
   if (!done) return;
   keep_durably(p);
   end_repair(it);
+  if (p.quarantined) release(p);
   clock_advanced(p);
 }
 

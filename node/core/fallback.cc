@@ -149,8 +149,8 @@ void Stripe::Impl::keep_for_owners(const WriteMessage& m, const crdt::Delta& del
   acknowledge();
 }
 
-// What a life finds of the one before it. A row that does not decode is dropped, and nothing of it is claimed.
-Status Stripe::Impl::recover_fallbacks() {
+// What a life finds of the one before it. Of a row that cannot be read, or does not decode, nothing is claimed.
+void Stripe::Impl::recover_fallbacks() {
   auto rows = engine_.scan("f", "g");
   for (; rows->valid(); rows->next()) {
     Decoder key(rows->key().substr(1));
@@ -181,7 +181,7 @@ Status Stripe::Impl::recover_fallbacks() {
     fallback_bytes_ += bytes;
     next_fallback_ = std::max(next_fallback_, number + 1);
   }
-  return rows->status();
+  stats_.fallback_expired += !rows->status().ok();
 }
 
 // Who gets what is kept for a partition: its owners of now and, while it moves, of then.
@@ -321,7 +321,7 @@ void Stripe::Impl::tend_fallbacks() {
     if (config_->keyspaces[id.keyspace].dropped) {
       drop_first(id, kept, kept.rows.size());
     } else if (p != nullptr) {
-      if (!p->loading && take_over(*p, kept)) {
+      if (!p->loading && !p->quarantined && take_over(*p, kept)) {
         drop_first(id, kept, kept.rows.size());
         keep_durably(*p);
       }

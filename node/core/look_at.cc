@@ -9,6 +9,7 @@ Result<KeySummary> Stripe::look_at(uint16_t keyspace, const std::string& key, co
   Partition* p = impl_->find({keyspace, arc_of(key, impl_->config_->partitions)});
   if (p == nullptr) return Status(Code::kNotFound, "not a replica of this key");
   if (p->loading) return Status(Code::kUnavailable, "waits for its first snapshot of the arc");
+  if (p->quarantined) return Status(Code::kUnavailable, "the partition is quarantined: rows of it cannot be read");
   auto opened = impl_->store_.open(p->id, hash64(key), key);
   if (!opened.ok()) return opened.status();
   const StoredObject& object = **opened;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/limits.h"
+#include "base/planted.h"
 #include "crdt/types.h"
 
 namespace cartwheel::node {
@@ -118,7 +119,11 @@ Result<StoredObject*> ObjectStore::open(PartitionId partition, uint64_t hash, st
   object->partition_ = partition;
   object->hash_ = hash;
   object->key_ = key;
-  RETURN_IF_ERROR(load(*object));
+  if (Status loaded = load(*object); !loaded.ok()) {
+    if (!planted(Bug::kUnreadableIsAbsent)) return noted(partition, std::move(loaded));
+    object->packed_ = crdt::Object();
+    object->exploded_ = false;
+  }
   object->cost_ = cost_of(*object);
   cache_used_ += object->cost_;
   StoredObject*& bucket = buckets_[id];
@@ -134,7 +139,9 @@ Status ObjectStore::load(StoredObject& object) {
   if (!found.ok()) return found.status();
   if (!*found) return Status::Ok();
   Decoder in(value);
-  object.exploded_ = in.u8() == kHeader;
+  const uint8_t format = in.u8();
+  if (format != kPacked && format != kHeader) return corrupt(object.key_);
+  object.exploded_ = format == kHeader;
   if (object.exploded_) {
     for (uint64_t& n : object.counts_.by_tag) n = in.varint();
     object.counts_.nested = in.varint();
@@ -188,13 +195,13 @@ Result<const crdt::Leaf*> ObjectStore::leaf(const StoredObject& object, std::str
     if (scratch_found_) value = *it->second;
   } else {
     auto found = engine_.get(row, &value);
-    if (!found.ok()) return found.status();
+    if (!found.ok()) return noted(object.partition_, found.status());
     scratch_found_ = *found;
   }
   if (scratch_found_) {
     Decoder in(value);
     scratch_ = crdt::Leaf::decode(in);
-    if (!in.done()) return corrupt(object.key_);
+    if (!in.done()) return noted(object.partition_, corrupt(object.key_));
   }
   scratch_row_ = std::move(row);
   return scratch_found_ ? &scratch_ : nullptr;
@@ -298,7 +305,7 @@ Status ObjectStore::for_each_from(const StoredObject& object, uint64_t step_hash
     }
     return visit(hash, position.rest(), leaf);
   });
-  return bad.ok() ? scanned : bad;
+  return noted(object.partition_, bad.ok() ? scanned : bad);
 }
 
 Status ObjectStore::for_each_key(PartitionId partition, uint64_t hash,
@@ -316,7 +323,7 @@ Status ObjectStore::for_each_key(PartitionId partition, uint64_t hash,
   auto rows = engine_.scan(begin, end);
   while (rows->valid()) {
     auto row = parse_object_row(rows->key());
-    if (!row.ok()) return row.status();
+    if (!row.ok()) return noted(partition, row.status());
     if (row->is_leaf) {  // step over the leaves of a large object
       begin = object_base(partition, row->hash, row->key) + '\2';
       rows = engine_.scan(begin, end);
@@ -331,7 +338,7 @@ Status ObjectStore::for_each_key(PartitionId partition, uint64_t hash,
   for (; next_fresh != fresh.end() && rows->status().ok(); ++next_fresh) {
     if (!visit((*next_fresh)->hash_, (*next_fresh)->key_)) break;
   }
-  return rows->status();
+  return noted(partition, rows->status());
 }
 
 void ObjectStore::flush(storage::WriteBatch& batch, const std::function<void(const Changed&)>& changed) {

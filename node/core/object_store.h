@@ -17,6 +17,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/status.h"
@@ -161,6 +162,9 @@ class ObjectStore {
   // Lets go of what the cache has too much. Invalidates pointers.
   void end_turn();
 
+  // The partitions of which something could not be read, or did not decode, since the last call.
+  std::set<PartitionId> take_unreadable() { return std::exchange(unreadable_, {}); }
+
   size_t cache_bytes() const { return cache_used_; }
   uint64_t hits() const { return hits_; }
   uint64_t misses() const { return misses_; }
@@ -176,6 +180,10 @@ class ObjectStore {
     return !object.exploded_ || path[0] == static_cast<char>(crdt::Tag::kExpiry);
   }
   Status load(StoredObject& object);
+  Status noted(PartitionId partition, Status status) {
+    if (!status.ok()) unreadable_.insert(partition);
+    return status;
+  }
   void mark_dirty(StoredObject& object);
   void explode(StoredObject& object);
   // Walks the rows in [begin, end) as they will be after flush().
@@ -195,6 +203,7 @@ class ObjectStore {
   size_t cache_limit_;
   size_t cache_used_ = 0;
   uint64_t hits_ = 0, misses_ = 0;
+  std::set<PartitionId> unreadable_;
 };
 
 }  // namespace cartwheel::node

@@ -47,6 +47,12 @@ struct Partition {
   // is here: does not count in anybody's read quorum, its own included.
   bool recovering = false;
 
+  // Rows of it cannot be read (quarantine.cc): nobody is served from here until it is rebuilt from another replica.
+  bool quarantined = false;
+  bool emptied = false;       // of a quarantined one: what it had is gone, and the copy that came is being joined
+  bool accepts_loss = false;  // the operator wants it rebuilt from a copy that lacks what was acknowledged here alone
+  uint32_t rebuild_tries = 0;
+
   uint64_t version = 0;     // of the clock, in the stripe's count of clock changes
   bool row_alone = false;   // as this life found it: see PartitionRow
   uint64_t row_record = 0;  // the partition row contains the records below this number

@@ -10,6 +10,10 @@ namespace cartwheel::node {
 
 // Returns whether the phase has begun; if not, the request was answered or passed on.
 bool Stripe::Impl::begin_read_phase(Caller caller, Request request, Partition& p, uint64_t hash, Needs wanted) {
+  if (p.quarantined) {
+    pass_on(std::move(caller), std::move(request), p);
+    return false;
+  }
   if (p.recovering && wanted.owners.total > 1) {
     if (caller.origin != kNoNode) {
       ++stats_.unavailable;
@@ -33,7 +37,7 @@ bool Stripe::Impl::begin_read_phase(Caller caller, Request request, Partition& p
   }
   auto object = store_.open(p.id, hash, request.operation.key);
   if (!object.ok()) {
-    answer(caller, {object.status(), {}}, true);
+    answer_unreadable(std::move(caller), std::move(request), p, object.status());
     return false;
   }
   Gate& gate = gates_[gate_key(request)];
@@ -111,14 +115,14 @@ void Stripe::Impl::on_read(NodeIndex from, const ReadMessage& m) {
     }
     return send(from, reply.encode());
   }
-  bool past = (m.epoch < p->read_fence && !planted(Bug::kNoFence)) || p->leftover || p->loading;
+  bool past = (m.epoch < p->read_fence && !planted(Bug::kNoFence)) || p->leftover || p->loading || p->quarantined;
   if (past) {  // whoever asks does not know the owners of today
     reply.answer = ReadReplyMessage::Answer::kNoVote;
     return send(from, reply.encode());
   }
   auto object = store_.open(p->id, hash64(m.key), m.key);
-  if (!object.ok()) return;  // the coordinator asks another replica
-  if (p->recovering) {
+  if (!object.ok() || p->recovering) {  // the coordinator asks another replica
+
     reply.answer = ReadReplyMessage::Answer::kNoVote;
   } else if ((*object)->digest() != m.digest) {
     reply.answer = ReadReplyMessage::Answer::kDiffers;
@@ -189,7 +193,9 @@ void Stripe::Impl::end_read_phase(uint64_t id, Status status) {
   awaiting_session_.erase(id);
   std::string key = gate_key(op.request);
   bool writer = is_write(op.request.operation.verb);
-  if (!status.ok()) {
+  if (is_unreadable(status)) {
+    answer_unreadable(std::move(op.caller), std::move(op.request), *op.partition, std::move(status));
+  } else if (!status.ok()) {
     ++stats_.unavailable;
     answer(op.caller, {std::move(status), {}});
   } else {

@@ -108,7 +108,7 @@ void Stripe::Impl::announce(NodeIndex to) {
   message.as_of = wall_;
   message.epoch = config_->epoch;
   for (const auto& [id, p] : partitions_) {
-    if (p.version > message.since && !p.loading && wants_clock(p, to)) {
+    if (p.version > message.since && !p.loading && !p.emptied && wants_clock(p, to)) {
       message.entries.push_back({id, p.causal.clock});
     }
   }
@@ -221,7 +221,7 @@ void Stripe::Impl::welcome(Partition& p, NodeIndex node, Partition::Guest guest)
 
 // Remembers which of the dots that others have are missing here, for repair_gaps() to ask for if they stay missing.
 void Stripe::Impl::note_gap(Partition& p) {
-  if (gaps_.contains(p.id) || p.loading || p.leftover) return;
+  if (gaps_.contains(p.id) || p.loading || p.leftover || p.quarantined) return;
   crdt::DotSet missing;
   for (const auto& [node, peer] : p.peers) {
     if (!p.causal.clock.covers(peer.clock)) missing.merge(peer.clock.minus(p.causal.clock));
@@ -238,6 +238,7 @@ void Stripe::Impl::note_gap(Partition& p) {
 // A recovering replica may vote again once it has everything that the others of its region (or, without any, of the
 // other regions) have: no acknowledged write of a majority can be missing then.
 void Stripe::Impl::check_recovered(Partition& p) {
+  if (p.quarantined) return;
   bool any_local = std::any_of(p.replicas.begin(), p.replicas.end(),
                                [&](NodeIndex n) { return n != options_.self && region_of(n) == my_region_; });
   for (const auto& [node, peer] : p.peers) {

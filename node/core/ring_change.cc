@@ -342,6 +342,7 @@ void Stripe::Impl::doom(Partition& p) {
   gap_.erase(p.id);
   loading_.erase(p.id);
   leftovers_.erase(p.id);
+  quarantined_.erase(p.id);
   awaiting_clock_.erase(p.id);
   tree_exchanges_.erase(p.id);
   if (tree_scan_ && tree_scan_->partition == p.id) tree_scan_.reset();
@@ -359,6 +360,7 @@ void Stripe::Impl::bury_doomed() {
     std::string prefix = object_prefix(id);
     out_.batch.erase_range(prefix, prefix_end(prefix));
     out_.batch.erase(partition_row(id));
+    out_.batch.erase(quarantine_row(id));
     Partition& p = partitions_.at(id);
     p = Partition();
     p.id = id;
@@ -383,7 +385,7 @@ void Stripe::Impl::note_epoch(NodeIndex from, uint64_t epoch) {
 // stage: what every one of them that is not removed has announced since. Fewer would do for quorums, not for a write at
 // level one and a read at level all.
 bool Stripe::Impl::covers_old_owners(const Partition& p) const {
-  if (p.recovering || p.loading) return false;
+  if (p.recovering || p.loading || p.quarantined) return false;
   if (planted(Bug::kReadNewTooEarly)) return true;
   return std::all_of(p.owners.begin(), p.owners.end(), [&](NodeIndex n) {
     if (n == options_.self || config_->nodes[n].removed()) return true;
@@ -401,7 +403,7 @@ RingProgress Stripe::Impl::ring_progress() const {
   for (const auto& [id, p] : partitions_) {
     if (!p.move || p.leftover) continue;
     RingProgress::Step step{id, p.move->since, true};
-    if (p.move->stage == Stage::kLoad) step.done = !p.loading;
+    if (p.move->stage == Stage::kLoad) step.done = !p.loading && !p.quarantined;
     auto repair = repairs_.find(id);
     if (p.loading && repair != repairs_.end() && repair->second.bytes_total > 0) {
       progress.bytes_done += repair->second.bytes;

@@ -47,6 +47,10 @@ std::string fallback_row(PartitionId id, uint64_t number) {
   return key;
 }
 
+std::string quarantine_row(PartitionId id) {
+  return partition_key('q', id);
+}
+
 std::string stage_prefix(PartitionId id) {
   return partition_key('x', id);
 }

@@ -13,6 +13,7 @@
 //   tree      'h' keyspace:u16 arc:u16                → tree (partition_tree.h)
 //   fallback  'f' keyspace:u16 arc:u16 number:u64     → format:u8=1 at:u64 delta    (at: the wall clock's milliseconds)
 //   stage     'x' keyspace:u16 arc:u16 step:u64       → exchange reply (message.h) of that step
+//   quarantine 'q' keyspace:u16 arc:u16               → nothing: the partition is quarantined (quarantine.cc)
 //
 // All numbers big-endian: a partition, and an object, are each one contiguous range. Leaves of a large object are
 // ordered by the hash of their first step, so that a scan's cursor is a number, and a map field's subtree is
@@ -39,7 +40,8 @@ std::string partition_row(PartitionId id);
 std::string record_row(uint64_t number);
 std::string tree_row(PartitionId id);                       // of its hash tree, from a clean stop to the next start
 std::string fallback_row(PartitionId id, uint64_t number);  // of a delta that is kept for an owner (fallback.cc)
-std::string stage_prefix(PartitionId id);                   // of what a full exchange has brought and is not joined yet
+std::string quarantine_row(PartitionId id);
+std::string stage_prefix(PartitionId id);  // of what a full exchange has brought and is not joined yet
 std::string stage_row(PartitionId id, uint64_t step);
 std::string object_prefix(PartitionId id);                   // of all objects and leaves of the partition
 std::string object_position(PartitionId id, uint64_t hash);  // of those whose key hashes to `hash` or above

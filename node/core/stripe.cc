@@ -62,37 +62,9 @@ Status Stripe::Impl::recover(Now now) {
     identity_ = *identity;
     may_have_lost = !identity_.clean && (options_.boot_id.empty() || options_.boot_id != identity_.boot_id);
   }
-  RETURN_IF_ERROR(read_partition_rows());
-  auto rows = engine_.scan("r", "s");
-  for (; rows->valid(); rows->next()) {
-    Decoder key(rows->key().substr(1));
-    uint64_t number = key.u64();
-    auto record = TurnRecord::decode(rows->value());
-    if (!key.done() || !record.ok()) return Status::Corruption("a record of the dot log does not decode");
-    LoggedRecord logged{number, rows->value().size(), {}, {}};
-    for (const TurnRecord::Part& part : record->parts) {
-      Partition* p = find(part.partition);
-      if (p == nullptr || p->loading) continue;  // dropped, or not here yet
-      logged.parts.push_back(p);
-      if (number >= p->row_record) p->keys = part.keys;
-      for (const std::string& encoded : part.deltas) {
-        Decoder in(encoded);
-        crdt::Delta delta = crdt::Delta::decode(in);
-        if (!in.done()) return Status::Corruption("a delta of the dot log does not decode");
-        hlc_.restore(delta.time);
-        for (const crdt::Change& change : delta.changes) {
-          if (number >= p->row_record && !p->causal.clock.contains(change.dot)) p->causal.record(delta.key, change);
-          p->log.add(change.dot, number);
-          logged.dots.emplace_back(p, change.dot);
-        }
-      }
-    }
-    logged_dots_ += logged.dots.size();
-    record_bytes_ += logged.bytes;
-    records_.push_back(std::move(logged));
-    next_record_ = number + 1;
-  }
-  RETURN_IF_ERROR(rows->status());
+  std::set<PartitionId> doubtful;  // whose clock may lack what was in a row that cannot be read
+  RETURN_IF_ERROR(read_partition_rows(doubtful));
+  RETURN_IF_ERROR(read_records(doubtful));
   // The mark of a clean stop tells how far the log went: coming back short of it is a loss too.
   if (!fresh && identity_.clean && identity_.next_record > next_record_ && !records_.empty()) may_have_lost = true;
   next_record_ = std::max(next_record_, identity_.next_record);
@@ -106,14 +78,17 @@ Status Stripe::Impl::recover(Now now) {
   }
   for (auto& [id, p] : partitions_) {
     bool was_alone = p.row_alone || !p.replicated();
-    if (was_alone && !p.loading && !identity_.clean && !fresh) RETURN_IF_ERROR(count_keys(p));
+    // Alone, it serves what can be read.
+    if (was_alone && !p.loading && !identity_.clean && !fresh && !count_keys(p).ok()) quarantine(p);
     p.next_seq = p.causal.clock.last(actor_) + 1;
     if (!p.causal.clock.empty()) p.version = ++version_;
-    p.recovering = may_have_lost && p.replicated() && !p.loading;
+    p.recovering = (may_have_lost || doubtful.contains(id)) && p.replicated() && !p.loading;
+    if (doubtful.contains(id)) quarantine(p);
   }
-  RETURN_IF_ERROR(recover_fallbacks());
-  RETURN_IF_ERROR(recover_exchanges());
-  RETURN_IF_ERROR(recover_trees(identity_.clean && !may_have_lost));
+  recover_quarantines();
+  recover_fallbacks();
+  recover_exchanges();
+  recover_trees(identity_.clean && !may_have_lost);
   next_id_ = std::max(epoch, actor_.epoch);
   identity_ = {config_->name, config_->nodes[options_.self].name, actor_.epoch, false, options_.boot_id, next_record_};
   out_.batch.put(identity_row(), identity_.encode());
@@ -123,10 +98,61 @@ Status Stripe::Impl::recover(Now now) {
   return Status::Ok();
 }
 
+// The dot log. A record that cannot be read may be of any partition whose row is older: each of those that has other
+// replicas is rebuilt, what the record had of the others is in their leaves.
+Status Stripe::Impl::read_records(std::set<PartitionId>& doubtful) {
+  auto doubt = [&](uint64_t number) {
+    for (auto& [id, p] : partitions_) {
+      if (p.row_record <= number && can_be_rebuilt(p)) doubtful.insert(id);
+    }
+  };
+  auto rows = engine_.scan("r", "s");
+  for (; rows->valid(); rows->next()) {
+    Decoder key(rows->key().substr(1));
+    uint64_t number = key.u64();
+    if (!key.done()) return Status::Corruption("the key of a record of the dot log does not decode");
+    auto record = TurnRecord::decode(rows->value());
+    if (!record.ok()) {
+      doubt(number);
+      record = TurnRecord();
+    }
+    LoggedRecord logged{number, rows->value().size(), {}, {}};
+    for (const TurnRecord::Part& part : record->parts) {
+      Partition* p = find(part.partition);
+      if (p == nullptr || p->loading) continue;  // dropped, or not here yet
+      logged.parts.push_back(p);
+      if (number >= p->row_record) p->keys = part.keys;
+      for (const std::string& encoded : part.deltas) {
+        Decoder in(encoded);
+        crdt::Delta delta = crdt::Delta::decode(in);
+        if (!in.done()) {
+          doubt(number);
+          break;
+        }
+        hlc_.restore(delta.time);
+        for (const crdt::Change& change : delta.changes) {
+          if (number >= p->row_record && !p->causal.clock.contains(change.dot)) p->causal.record(delta.key, change);
+          p->log.add(change.dot, number);
+          logged.dots.emplace_back(p, change.dot);
+        }
+      }
+    }
+    logged_dots_ += logged.dots.size();
+    record_bytes_ += logged.bytes;
+    records_.push_back(std::move(logged));
+    next_record_ = number + 1;
+  }
+  if (rows->status().ok()) return Status::Ok();
+  // Nobody knows what lies behind. It must not come back in a later life, under numbers that were given again.
+  doubt(UINT64_MAX);
+  out_.batch.erase_range(record_row(next_record_), "s");
+  return Status::Ok();
+}
+
 // The clocks of the partitions that this node has according to its configuration, and of those that it had and has not
 // dropped yet. What an interrupted load left behind goes. Every partition has its row from the beginning: by its rows
 // alone a node knows, after a change of the ring that it has not seen, what it still has.
-Status Stripe::Impl::read_partition_rows() {
+Status Stripe::Impl::read_partition_rows(std::set<PartitionId>& doubtful) {
   std::set<PartitionId> found;
   auto rows = engine_.scan("p", "q");
   for (; rows->valid(); rows->next()) {
@@ -136,7 +162,6 @@ Status Stripe::Impl::read_partition_rows() {
     id.arc = key.u16();
     auto row = PartitionRow::decode(rows->value());
     if (!key.done()) return Status::Corruption("the key of a partition row does not decode");
-    if (!row.ok()) return row.status();
     bool exists = id.keyspace < config_->keyspaces.size() && !config_->keyspaces[id.keyspace].dropped &&
                   id.arc < config_->partitions && id.arc % config_->stripes == options_.stripe;
     if (!exists) {
@@ -148,14 +173,24 @@ Status Stripe::Impl::read_partition_rows() {
     found.insert(id);
     Partition* p = find(id);
     if (p == nullptr) p = &create_partition(id);  // a leftover
+    if (!row.ok()) {
+      if (!can_be_rebuilt(*p)) return row.status();
+      doubtful.insert(id);
+      continue;
+    }
     p->causal = std::move(row->causal);
     p->keys = row->keys;
     p->row_record = row->record;
     p->row_alone = row->alone;
   }
-  RETURN_IF_ERROR(rows->status());
+  const Status scanned = rows->status();
   for (auto& [id, p] : partitions_) {
     if (found.contains(id)) continue;
+    if (!scanned.ok()) {  // it may have a row
+      if (!can_be_rebuilt(p)) return scanned;
+      doubtful.insert(id);
+      continue;
+    }
     if (p.move && p.move->stage == Stage::kLoad && !p.serves) {
       p.loading = true;
       loading_.insert(id);
@@ -192,6 +227,7 @@ Partition* Stripe::Impl::find(PartitionId id) {
 void Stripe::Impl::begin_event(Now now) {
   now_ = now;
   wall_ = hlc_.wall(now.wall);
+  if (!newly_quarantined_.empty()) settle_quarantines();
   if (turn_dirty_) return;
   std::erase_if(going_, [this](const auto& entry) { return now_.instant - entry.second > kDropSettles; });
   if (deferred_config_ && doomed_.empty()) on_config(std::exchange(deferred_config_, nullptr));
@@ -221,6 +257,7 @@ void Stripe::Impl::schedule(Instant at, uint64_t id) {
 }
 
 bool Stripe::Impl::apply_delta(Partition& p, crdt::Delta delta, std::string_view encoded) {
+  if (p.quarantined) return false;
   if (!hlc_.observe(delta.time, wall_, limits::kClockSkewMs)) {
     ++stats_.rejected_messages;
     return false;
@@ -287,6 +324,7 @@ void Stripe::Impl::clock_advanced(Partition& p) {
 // --- the end of a turn -----------------------------------------------------------------------------------------------
 
 Output Stripe::Impl::take_output() {
+  quarantine_unreadable();
   truncate_log();
   if (turn_dirty_ || !turn_deltas_.empty()) {
     storage::WriteBatch lost;
@@ -437,6 +475,7 @@ void Stripe::on_tick(Now now) {
       if (s.peers_[n].reachable && now.instant - s.peers_[n].last_heard > s.options_.peer_timeout) s.set_unreachable(n);
     }
     s.repair_gaps();
+    s.rebuild_quarantined();
     s.let_go_of_leftovers();
     s.tend_fallbacks();
     s.start_loads();
@@ -449,7 +488,9 @@ void Stripe::on_tick(Now now) {
 
 std::optional<Instant> Stripe::next_deadline() const {
   const Impl& s = *impl_;
-  if (!s.deferred_.empty() || !s.deferred_trees_.empty() || s.deferred_config_) return s.now_.instant;
+  if (!s.deferred_.empty() || !s.deferred_trees_.empty() || !s.newly_quarantined_.empty() || s.deferred_config_) {
+    return s.now_.instant;
+  }
   Instant next = std::min(s.next_announce_, s.next_sweep_);
   if (s.joins_ > 0) next = std::min(next, std::max(s.next_join_, s.now_.instant));
   // Housekeeping has something to do only while others exist.
@@ -516,6 +557,7 @@ const StripeStats& Stripe::stats() const {
     if (!kept.rows.empty()) oldest = std::min(oldest, kept.rows.front().at);
   }
   stats.fallback_oldest_seconds = static_cast<uint64_t>((impl_->wall_.ms - oldest.ms) / 1000);
+  stats.quarantined = impl_->quarantined_.size();
   return stats;
 }
 
@@ -542,7 +584,7 @@ std::vector<PeerLag> Stripe::lag(Now now) const {
 
 bool Stripe::ready() const {
   for (const auto& [id, p] : impl_->partitions_) {
-    if (!p.serves) continue;
+    if (!p.serves || p.quarantined) continue;  // others answer for it
     if (p.recovering || !impl_->reachable_enough(impl_->default_write_needs(id.keyspace), p)) return false;
   }
   // Requests for what others own are passed on.
@@ -574,6 +616,7 @@ void Stripe::set_observer(StripeObserver* observer) {
 Result<std::string> Stripe::canonical_state(uint16_t keyspace, uint32_t arc, WallTime wall) {
   Partition* p = impl_->find({keyspace, arc});
   if (p == nullptr || p->loading) return Status(Code::kNotFound, "not a replica of this partition");
+  if (p->quarantined) return Status(Code::kUnavailable, "the partition is quarantined");
   std::string state;
   Encoder out(state);
   p->causal.clock.encode(out);
@@ -596,6 +639,7 @@ Result<std::string> Stripe::canonical_state(uint16_t keyspace, uint32_t arc, Wal
 Result<crdt::Object> Stripe::inspect(uint16_t keyspace, const std::string& key) {
   Partition* p = impl_->find({keyspace, arc_of(key, impl_->config_->partitions)});
   if (p == nullptr || p->loading) return Status(Code::kNotFound, "not a replica of this key");
+  if (p->quarantined) return Status(Code::kUnavailable, "the partition is quarantined");
   auto object = impl_->store_.open(p->id, hash64(key), key);
   if (!object.ok()) return object.status();
   crdt::Object copy;

@@ -110,6 +110,9 @@ struct StripeStats {
   // Of the look through the rows: how many, whole passes, partitions whose rows were not what the tree says, and scans
   // that ended because rows could not be read.
   uint64_t scanned_rows = 0, scrub_passes = 0, rotten_partitions = 0, unreadable_scans = 0;
+  // Partitions out of service because rows of them could not be read: how often that was, how many were rebuilt from
+  // another replica, and how many are so now.
+  uint64_t quarantines = 0, rebuilt_partitions = 0, quarantined = 0;
   uint64_t cache_hits = 0, cache_misses = 0, cache_bytes = 0;
   uint64_t keys = 0, log_entries = 0, pending_operations = 0, partitions = 0;
 };
@@ -232,6 +235,8 @@ class Stripe {
   // Has all partitions compared with their other owners at once, by this node where it is the one that asks; with a
   // region (by its index in the configuration) those that have either owner there.
   void repair_now(Now now, std::optional<size_t> region = {});
+  // From now on quarantined partitions may be rebuilt from a replica that lacks some of what was acknowledged here.
+  void accept_losses(Now now);
   // Stops comparing and looking through rows, until it is resumed or another life begins; others are answered. Trees
   // are built and kept all the same.
   void pause_repair(bool paused, Now now);

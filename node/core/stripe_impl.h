@@ -12,6 +12,7 @@
 //   load.cc         the snapshot with which a new owner begins
 //   tree_scan.cc    hash trees, built from the rows and compared with them
 //   tree_exchange.cc  trees of two owners compared, answered by tree_answers.cc, down to tree_leaves.cc
+//   quarantine.cc   partitions whose rows cannot be read, out of service until they are rebuilt
 //   lag.cc          what replicas lack of what each node wrote, for operators
 //   look_at.cc      a key as it is stored, for operators
 #pragma once
@@ -201,7 +202,8 @@ struct Stripe::Impl {
 
   // --- stripe.cc
   Status recover(Now now);
-  Status read_partition_rows();
+  Status read_partition_rows(std::set<PartitionId>& doubtful);
+  Status read_records(std::set<PartitionId>& doubtful);
   void erase_rows(PartitionId id);
   uint64_t epoch_above(uint64_t epoch);
   void begin_event(Now now);
@@ -289,7 +291,7 @@ struct Stripe::Impl {
   std::vector<uint32_t> count_owners(const Pending& op, const std::vector<NodeIndex>& nodes) const;
   uint16_t fallbacks_that_count(const Pending& op) const;
   void keep_for_owners(const WriteMessage& m, const crdt::Delta& delta);
-  Status recover_fallbacks();
+  void recover_fallbacks();
   void announce_fallbacks(NodeIndex to, AnnounceMessage& message) const;
   void on_fallbacks_announced(NodeIndex from, const AnnounceMessage& m);
   void forget_fallback(NodeIndex node);
@@ -338,8 +340,10 @@ struct Stripe::Impl {
   void request_step(Partition& p, Repair& repair);
   void on_exchange(NodeIndex from, const ExchangeMessage& m);
   void serve_step(NodeIndex from, const ExchangeMessage& m);
+  void refuse_exchange(NodeIndex to, const ExchangeMessage& m);
+  void break_off_serving(NodeIndex from, const ExchangeMessage& m);
   void serve_deferred();
-  Status recover_exchanges();
+  void recover_exchanges();
   Status validate_rows(const Partition& p, const ExchangeReplyMessage& m) const;
   Status begin_join(Partition& p, Repair& repair);
   void join_step();
@@ -351,6 +355,22 @@ struct Stripe::Impl {
   Status finish_exchange(Partition& p, Repair& repair);
   void on_exchange_reply(NodeIndex from, const ExchangeReplyMessage& m);
 
+  // --- quarantine.cc
+  static bool is_unreadable(const Status& status);
+  bool can_be_rebuilt(const Partition& p) const;
+  void quarantine(Partition& p);
+  void quarantine_unreadable();
+  void settle_quarantines();
+  void pass_on(Caller caller, Request request, const Partition& p);
+  void answer_unreadable(Caller caller, Request request, Partition& p, Status why);
+  bool is_enough(const Partition& p, const crdt::Clock& theirs) const;
+  std::vector<NodeIndex> rebuild_sources(const Partition& p) const;
+  void rebuild_quarantined();
+  bool make_room(Partition& p);
+  void release(Partition& p);
+  void recover_quarantines();
+  void accept_losses();
+
   // --- tree_scan.cc
   void forget_tree(Partition& p);
   Partition* choose_scan();
@@ -359,7 +379,7 @@ struct Stripe::Impl {
   static void end_large(TreeScan& scan);
   void end_scan(Partition& p);
   void save_trees();
-  Status recover_trees(bool clean);
+  void recover_trees(bool clean);
 
   // --- tree_exchange.cc, tree_answers.cc
   static uint64_t hash_numbers(const std::vector<uint64_t>& numbers);
@@ -472,7 +492,8 @@ struct Stripe::Impl {
   uint64_t next_fallback_ = 1;  // the number of the next row
   size_t fallback_bytes_ = 0;
 
-  std::set<PartitionId> loading_, leftovers_;
+  std::set<PartitionId> loading_, leftovers_, quarantined_;
+  std::vector<PartitionId> newly_quarantined_;
   std::set<PartitionId> given_up_;  // partitions that this life held and dropped: their dots must not begin anew
   std::vector<PartitionId> doomed_;
   std::map<PartitionId, Instant> going_;  // went lately: their turn may not be synced yet

@@ -25,7 +25,7 @@ void Stripe::Impl::sweep() {
   for (; it != partitions_.end() && rows < kRowsPerSlice; ++it, sweep_hash_ = 0) {
     Partition& p = it->second;
     sweep_partition_ = p.id;
-    if (p.loading) continue;
+    if (p.loading || p.quarantined) continue;
     WallTime known = planted(Bug::kExpiryByLocalDelete) ? wall_ : covered_through(p);
     bool finished = true;
     std::vector<std::pair<uint64_t, std::string>> keys;
@@ -39,7 +39,7 @@ void Stripe::Impl::sweep() {
       keys.emplace_back(hash, key);
       return true;
     });
-    if (!walked.ok()) break;
+    if (!walked.ok()) continue;  // quarantined, or without other replicas: what lies behind is not swept
     for (const auto& [hash, key] : keys) {
       auto object = store_.open(p.id, hash, key);
       if (!object.ok()) continue;

@@ -156,6 +156,11 @@ void Stripe::repair_now(Now now, std::optional<size_t> region) {
   impl_->repair_now(region);
 }
 
+void Stripe::accept_losses(Now now) {
+  impl_->begin_event(now);
+  impl_->accept_losses();
+}
+
 void Stripe::pause_repair(bool paused, Now now) {
   impl_->begin_event(now);
   impl_->pause_repair(paused);

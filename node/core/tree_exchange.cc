@@ -59,7 +59,7 @@ uint64_t Stripe::Impl::clock_hash(const Partition& p) {
 bool Stripe::Impl::is_comparable(const Partition& p) const {
   auto repair = repairs_.find(p.id);
   const bool joins = repair != repairs_.end() && repair->second.joining;
-  return p.tree_ready && !p.loading && !joins && p.skip.empty();
+  return p.tree_ready && !p.loading && !p.quarantined && !joins && p.skip.empty();
 }
 
 // The partitions that this node and `peer` own for good, in the same order there if the configuration is the same.

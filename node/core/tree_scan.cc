@@ -30,11 +30,13 @@ Partition* Stripe::Impl::choose_scan() {
   for (auto& [id, p] : partitions_) {
     const auto rest = unreadable_.find(id);
     if (rest != unreadable_.end() && rest->second > now_.instant) continue;
-    if (!p.tree_ready && !p.loading && by_arc_[id.keyspace][id.arc] == &p && p.replicated()) return &p;
+    if (!p.tree_ready && !p.loading && !p.quarantined && by_arc_[id.keyspace][id.arc] == &p && p.replicated())
+      return &p;
   }
   if (repair_paused_) return nullptr;
   for (auto it = partitions_.upper_bound(scrubbed_); it != partitions_.end(); ++it) {
-    if (it->second.tree_ready && by_arc_[it->first.keyspace][it->first.arc] == &it->second) return &it->second;
+    if (it->second.tree_ready && !it->second.quarantined && by_arc_[it->first.keyspace][it->first.arc] == &it->second)
+      return &it->second;
   }
   return nullptr;
 }
@@ -74,6 +76,7 @@ void Stripe::Impl::scan_trees() {
     scrubbed_ = p.id;
     unreadable_[p.id] = now_.instant + kBetweenPasses;
     forget_tree(p);
+    quarantine(p);
     return;
   }
   if (!tree_scan_->rows->valid()) end_scan(p);
@@ -141,7 +144,7 @@ void Stripe::Impl::save_trees() {
 }
 
 // They are of use to the first life after a clean stop only: the rows go at once.
-Status Stripe::Impl::recover_trees(bool clean) {
+void Stripe::Impl::recover_trees(bool clean) {
   auto rows = engine_.scan("h", "i");
   bool any = false;
   for (; rows->valid(); rows->next()) {
@@ -152,12 +155,11 @@ Status Stripe::Impl::recover_trees(bool clean) {
     id.arc = key.u16();
     Partition* p = key.done() ? find(id) : nullptr;
     auto tree = PartitionTree::decode(rows->value());
-    if (!clean || p == nullptr || p->loading || !tree.ok()) continue;
+    if (!clean || p == nullptr || p->loading || p->quarantined || !tree.ok()) continue;
     p->tree = std::move(*tree);
     p->tree_ready = true;
   }
-  if (any) out_.batch.erase_range("h", "i");
-  return rows->status();
+  if (any || !rows->status().ok()) out_.batch.erase_range("h", "i");
 }
 
 }  // namespace cartwheel::node

@@ -11,7 +11,7 @@ namespace cartwheel::node {
 
 void add(StripeStats& to, const StripeStats& from) {
   // A counter that is added to StripeStats has to be added here: the size tells when that was forgotten.
-  static_assert(sizeof(StripeStats) == 43 * sizeof(uint64_t), "sum the new counters too");
+  static_assert(sizeof(StripeStats) == 46 * sizeof(uint64_t), "sum the new counters too");
   to.reads += from.reads;
   to.writes += from.writes;
   to.forwards += from.forwards;
@@ -43,6 +43,9 @@ void add(StripeStats& to, const StripeStats& from) {
   to.fallback_bytes += from.fallback_bytes;
   to.fallback_oldest_seconds = std::max(to.fallback_oldest_seconds, from.fallback_oldest_seconds);
   to.fallback_counted += from.fallback_counted;
+  to.quarantines += from.quarantines;
+  to.rebuilt_partitions += from.rebuilt_partitions;
+  to.quarantined += from.quarantined;
   to.quorum_read_mismatches += from.quorum_read_mismatches;
   to.rejected_messages += from.rejected_messages;
   to.expired_objects += from.expired_objects;

@@ -125,6 +125,7 @@ void answer_repair(Shard& shard, const RepairRequest& request, AdminDone done) {
         document["bytes_sent"] = sum.stats.tree_bytes_sent;
         document["rotten_partitions"] = sum.stats.rotten_partitions;
         document["unreadable_scans"] = sum.stats.unreadable_scans;
+        document["quarantined"] = sum.stats.quarantined;
         done({}, packed(document));
       });
 }

@@ -258,10 +258,11 @@ std::optional<milliseconds> limit_of(const ClusterCommand& command, milliseconds
 
 // What all members say of their comparisons.
 struct Progress {
-  uint64_t pairs = 0, equal = 0, to_build = 0, keys_repaired = 0, leaves_repaired = 0, bytes = 0, rotten = 0;
+  uint64_t pairs = 0, equal = 0, to_build = 0, keys_repaired = 0, leaves_repaired = 0, bytes = 0, rotten = 0,
+           quarantined = 0;
   std::vector<std::string> unreachable, paused;
   std::string refused;  // why a member refused to answer
-  bool done() const { return equal == pairs && to_build == 0 && unreachable.empty(); }
+  bool done() const { return equal == pairs && to_build == 0 && quarantined == 0 && unreachable.empty(); }
 };
 
 Progress ask_progress(std::vector<MemberAnswer>& members, const Json& request, Json* nodes) {
@@ -284,6 +285,7 @@ Progress ask_progress(std::vector<MemberAnswer>& members, const Json& request, J
     sum.leaves_repaired += count(answer, "leaves_repaired");
     sum.bytes += count(answer, "bytes_sent");
     sum.rotten += count(answer, "rotten_partitions");
+    sum.quarantined += count(answer, "quarantined");
     nodes->push_back(answer);
   }
   return sum;
@@ -295,6 +297,7 @@ Json document_of(const Progress& now, const Progress& first, const Json& nodes) 
           {"pairs", now.pairs},
           {"equal", now.equal},
           {"trees_to_build", now.to_build},
+          {"quarantined", now.quarantined},
           {"keys_repaired", now.keys_repaired - std::min(now.keys_repaired, first.keys_repaired)},
           {"leaves_repaired", now.leaves_repaired - std::min(now.leaves_repaired, first.leaves_repaired)},
           {"bytes_sent", now.bytes - std::min(now.bytes, first.bytes)},
@@ -311,8 +314,8 @@ int show_repair(Cluster& cluster, Json request, bool json) {
   if (json) {
     std::printf("%s\n", document_of(progress, {}, nodes).dump(2, ' ', false, Json::error_handler_t::replace).c_str());
   } else {
-    TextTable table(
-        {"NODE", "REGION", "TREES", "TO BUILD", "COMPARES", "ALL EQUAL SINCE", "KEYS REPAIRED", "SENT", "ROTTEN"});
+    TextTable table({"NODE", "REGION", "TREES", "TO BUILD", "COMPARES", "ALL EQUAL SINCE", "KEYS REPAIRED", "SENT",
+                     "ROTTEN", "QUARANTINED"});
     for (const Json& node : nodes) {
       const auto since = node.find("equal_since_ms");
       const std::string equal = count(node, "pairs") == 0 ? "-"
@@ -322,7 +325,7 @@ int show_repair(Cluster& cluster, Json request, bool json) {
       table.add({word(node, "node"), word(node, "region"), std::to_string(count(node, "trees")),
                  std::to_string(count(node, "trees_to_build")), std::to_string(count(node, "pairs")), equal,
                  std::to_string(count(node, "keys_repaired")), std::to_string(count(node, "bytes_sent")) + " B",
-                 std::to_string(count(node, "rotten_partitions"))});
+                 std::to_string(count(node, "rotten_partitions")), std::to_string(count(node, "quarantined"))});
     }
     std::string text = table.text();
     for (const std::string& name : progress.paused) text += "paused at " + name + "\n";

@@ -158,6 +158,12 @@ void write_replication(TextWriter& out, const StripeStats& s) {
               s.rotten_partitions);
   out.counter("cartwheel_scrub_unreadable_total", "Looks through a partition that ended with an error.",
               s.unreadable_scans);
+  out.gauge("cartwheel_quarantined_partitions", "Partitions out of service because rows of them cannot be read.",
+            s.quarantined);
+  out.counter("cartwheel_quarantines_total", "Partitions taken out of service because a row could not be read.",
+              s.quarantines);
+  out.counter("cartwheel_quarantine_rebuilt_total", "Partitions rebuilt from another replica since.",
+              s.rebuilt_partitions);
 }
 
 void write_peers(TextWriter& out, const Metrics& m) {
