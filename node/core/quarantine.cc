@@ -180,6 +180,7 @@ void Stripe::Impl::release(Partition& p) {
   }
   p.quarantined = p.emptied = p.accepts_loss = false;
   quarantined_.erase(p.id);
+  unreadable_.erase(p.id);
   out_.batch.erase(quarantine_row(p.id));
   p.version = ++version_;
   note_gap(p);

@@ -59,7 +59,10 @@ seed=${CARTWHEEL_SIM_FIRST_SEED:-$((0x$(git rev-parse HEAD | cut -c1-8) % 100000
 stage "simulator: 300 seeds from $seed" build/release/tests/sim/cartwheel_sim --seeds 300 --first "$seed" --jobs 2
 stage "simulator: 150 seeds with changes of the ring from $seed" \
   build/release/tests/sim/cartwheel_sim --ring --seeds 150 --first "$seed" --jobs 2
-stage "simulator: 150 seeds with fallbacks from $seed" build/release/tests/sim/cartwheel_sim --fallbacks --seeds 150 --first "$seed" --jobs 2
+stage "simulator: 150 seeds with fallbacks from $seed" \
+  build/release/tests/sim/cartwheel_sim --fallbacks --seeds 150 --first "$seed" --jobs 2
+stage "simulator: 150 seeds with spoiled rows from $seed" \
+  build/release/tests/sim/cartwheel_sim --spoil --seeds 150 --first "$seed" --jobs 2
 stage 'simulator: the same trace twice' build/release/tests/sim/cartwheel_sim --seeds 20 --first "$seed" --twice --jobs 2
 prepare 'build planted' build planted crdt_planted_test sim_planted_test gossip_planted_test membership_planted_test paxos_planted_test \
   paxos_exhaustive_planted_test && ctest_stage planted -R planted

@@ -11,10 +11,10 @@ using node::NodeIndex;
 
 namespace {
 
-const char* const kNames[] = {"cut_link", "cut_one_way", "isolate_node", "cut_regions",    "clog",
-                              "kill",     "stop",        "pause",        "power_loss",     "power_loss_of_all",
-                              "wipe",     "step_clock",  "leap",         "long_isolation", "join",
-                              "leave",    "replace",     "rebalance",    "cancel",         "keyspace"};
+const char* const kNames[] = {
+    "cut_link",   "cut_one_way",       "isolate_node", "cut_regions", "clog", "kill",           "stop", "pause",
+    "power_loss", "power_loss_of_all", "wipe",         "step_clock",  "leap", "long_isolation", "join", "leave",
+    "replace",    "rebalance",         "cancel",       "keyspace",    "",     "spoil"};
 
 constexpr long kMembersMax = 9;
 constexpr size_t kQueuedMax = 2;
@@ -47,8 +47,13 @@ FaultPlan FaultPlan::random(Rng& rng, bool with_ring) {
   return plan;
 }
 
+void FaultPlan::add_spoiling(Rng& rng) {
+  rates.push_back({FaultKind::kSpoil, log_uniform(rng, 5e5, 10e6)});
+}
+
 bool FaultPlan::changes_ring() const {
-  return std::any_of(rates.begin(), rates.end(), [](const Rate& rate) { return rate.kind >= FaultKind::kJoin; });
+  return std::any_of(rates.begin(), rates.end(),
+                     [](const Rate& rate) { return rate.kind >= FaultKind::kJoin && rate.kind < FaultKind::kKinds; });
 }
 
 std::string FaultPlan::to_string() const {
@@ -120,6 +125,10 @@ void FaultInjector::happen(FaultKind kind) {
   auto held = world_.shared_config();
   const node::ClusterConfig& config = *held;
   NodeIndex n = pick(), other = pick();
+  if (kind == FaultKind::kSpoil) {
+    world_.spoil(n, rng_);
+    return;
+  }
   if (kind >= FaultKind::kJoin && kind != FaultKind::kCancel && config.changes.size() >= kQueuedMax) return;
   switch (kind) {
     case FaultKind::kCutLink:
@@ -232,6 +241,7 @@ void FaultInjector::happen(FaultKind kind) {
       change_keyspaces();
       return;
     case FaultKind::kKinds:
+    case FaultKind::kSpoil:
       return;
   }
 }

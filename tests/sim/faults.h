@@ -22,7 +22,8 @@ enum class FaultKind : uint8_t {
   kStepClock, kLeap,                                         // clocks
   kLongIsolation,                                            // a node cut off for longer than the grace of expiry
   kJoin, kLeave, kReplace, kRebalance, kCancel, kKeyspace,   // changes of the ring
-  kKinds
+  kKinds,
+  kSpoil,                                                    // rows become garbage; only in runs that ask for it
 };
 // clang-format on
 
@@ -41,6 +42,8 @@ struct FaultPlan {
   // 5 % of all plans have no fault at all.
   // Changes of the ring are among the kinds only with `ring`.
   static FaultPlan random(Rng& rng, bool ring);
+  // Adds disks that spoil rows.
+  void add_spoiling(Rng& rng);
 };
 
 class FaultInjector {

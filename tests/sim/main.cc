@@ -9,6 +9,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "tests/sim/run_seed.h"
@@ -70,13 +71,19 @@ int main(int argc, char** argv) {
   app.add_flag("--verbose", verbose, "print what happens");
   app.add_flag("--fallbacks", kind.fallbacks, "keyspaces have fallbacks, and regions more nodes than copies");
   app.add_flag("--ring", kind.ring, "nodes join, leave and are replaced in the course of the run, and replicas change");
+  app.add_flag("--spoil", kind.spoil, "disks turn rows into garbage");
   app.add_flag("--twice", twice, "run each seed twice and compare the traces");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
-  g_flags = kind.ring ? kind.fallbacks ? " --ring --fallbacks" : " --ring" : kind.fallbacks ? " --fallbacks" : "";
+  static std::string flags;
+  for (auto [set, flag] : {std::pair(kind.ring, " --ring"), std::pair(kind.fallbacks, " --fallbacks"),
+                           std::pair(kind.spoil, " --spoil")}) {
+    if (set) flags += flag;
+  }
+  g_flags = flags.c_str();
   for (int signal : {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL}) std::signal(signal, on_crash);
   if (seed_option->count() > 0) {
     first = one;

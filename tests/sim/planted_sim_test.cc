@@ -61,6 +61,18 @@ INSTANTIATE_TEST_SUITE_P(Fallbacks, PlantedFallbackBug,
 INSTANTIATE_TEST_SUITE_P(Ring, PlantedRingBug, testing::Values(Planted{Bug::kLoadForgetsTail, "LoadForgetsTail"}),
                          [](const auto& test) { return std::string(test.param.name); });
 
+class PlantedSpoilBug : public PlantedBug {};
+
+TEST_P(PlantedSpoilBug, IsFoundByARandomRunWithDisksThatSpoilRows) {
+  find({.spoil = true}, 200);
+}
+
+INSTANTIATE_TEST_SUITE_P(Spoil, PlantedSpoilBug,
+                         testing::Values(Planted{Bug::kQuarantineKeepsClock, "QuarantineKeepsClock"},
+                                         Planted{Bug::kQuarantineTakesLess, "QuarantineTakesLess"},
+                                         Planted{Bug::kUnreadableIsAbsent, "UnreadableIsAbsent"}),
+                         [](const auto& test) { return std::string(test.param.name); });
+
 // What needs one moment and no other (ring_histories.h).
 struct PlantedHistory {
   Bug bug;

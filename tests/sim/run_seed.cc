@@ -17,6 +17,7 @@ namespace cartwheel::sim {
 namespace {
 
 constexpr Duration kConvergenceLimit = Duration::seconds(60);
+constexpr Duration kOperatorWaits = Duration::seconds(20);
 constexpr uint64_t kEventsMax = 20'000'000;  // of one seed: more is a storm
 
 int64_t log_uniform(Rng& rng, double low, double high) {
@@ -78,6 +79,8 @@ Plan make_plan(uint64_t seed, bool verbose, RunKind kind) {
   Plan plan;
   plan.config = random_config(rng, kind.fallbacks, &plan.shape);
   plan.faults = FaultPlan::random(rng, kind.ring);
+  Rng spoiling(mixed(seed) + 4);
+  if (kind.spoil) plan.faults.add_spoiling(spoiling);
   plan.shape += "; " + plan.faults.to_string();
 
   WorldOptions& world = plan.world;
@@ -190,6 +193,9 @@ class Run {
   }
 
   Verdict converge() {
+    // What a replica had acknowledged alone, and its log has no more, is for the operator to give up.
+    auto done = [this] { return stopped() || (due() && world_.converged()); };
+    if (world_.ever_spoiled() && !world_.run_until(done, kOperatorWaits)) world_.accept_losses();
     if (!world_.run_until([this] { return stopped() || (due() && world_.converged()); }, kConvergenceLimit)) {
       return "did not converge within 60 s: " + world_.difference().value_or("just now it did");
     }

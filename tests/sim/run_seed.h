@@ -21,6 +21,7 @@ struct SeedResult {
 struct RunKind {
   bool ring = false;       // nodes join, leave and are replaced, and replicas change
   bool fallbacks = false;  // keyspaces with fallbacks, in regions with more nodes than copies
+  bool spoil = false;      // disks spoil rows
 };
 
 SeedResult run_seed(uint64_t seed, bool verbose = false, RunKind kind = {});

@@ -215,11 +215,12 @@ void SimWorld::background_sync(NodeIndex n) {
 // --- losses ----------------------------------------------------------------------------------------------------------
 
 bool SimWorld::may_lose(NodeIndex n, bool wiped) const {
+  if (any_spoiled()) return false;
   bool all_synced = std::all_of(config_->keyspaces.begin(), config_->keyspaces.end(), [](const node::Keyspace& k) {
     return k.durability == node::Keyspace::Durability::kAlways;
   });
-  bool any_wipe =
-      std::any_of(history_.losses().begin(), history_.losses().end(), [](const Loss& l) { return l.wiped; });
+  bool any_wipe = ever_spoiled() || std::any_of(history_.losses().begin(), history_.losses().end(),
+                                                [](const Loss& l) { return l.wiped; });
   bool any_power =
       std::any_of(history_.losses().begin(), history_.losses().end(), [](const Loss& l) { return !l.wiped; });
   // Where every acknowledgement is an fsync, any number of machines may lose power. What repair brought is not synced,
@@ -538,6 +539,7 @@ std::optional<std::string> SimWorld::difference() {
            name(n);
   };
   if (auto unrest = ring_unrest()) return unrest;
+  if (read_spoiled()) return "rows are still spoiled";
   for (Partition partition : partitions()) {
     if (config_->keyspaces[partition.keyspace].dropped) continue;
     const auto& list = owners(partition);

@@ -73,6 +73,13 @@ class SimWorld {
   void lose_power(node::NodeIndex n);  // what was not synced may be gone
   void wipe(node::NodeIndex n);        // everything is gone
   void pause(node::NodeIndex n, bool paused);
+  // Turns a few rows of node `n` into garbage, of partitions that others have, too. False: there are none, or it may
+  // not lose anything now (sim_spoil.cc).
+  bool spoil(node::NodeIndex n, Rng& rng);
+  // As an operator does where nobody has all that a quarantined partition acknowledged: what is there alone is given
+  // up.
+  void accept_losses();
+  bool ever_spoiled() const { return !spoiled_.empty(); }
   // Calls `happen` at some later moment at which node `n`, in this life, is writing what it has coordinated.
   void at_next_write(node::NodeIndex n, std::function<void()> happen);
   // --- the ring (sim_ring.cc)
@@ -133,7 +140,7 @@ class SimWorld {
   bool drains(node::NodeIndex n, Partition partition) const;      // it is to hand over what it has
   // Whether node `n` coordinated what it was asked about the partition during the whole run.
   bool coordinated(node::NodeIndex n, Partition partition) const {
-    return owns(n, partition) && !ever_moved(partition);
+    return owns(n, partition) && !ever_moved(partition) && !spoiled_.contains({n, partition});
   }
   SimStripe& stripe(node::NodeIndex n, uint32_t number) { return *machines_[n].stripes[number]; }
   SimStripe& stripe_of(node::NodeIndex n, Partition p) { return stripe(n, p.arc % config_->stripes); }
@@ -169,6 +176,15 @@ class SimWorld {
     std::vector<std::pair<Partition, crdt::Clock>> owed;  // what it kept for owners then, and those must have again
   };
 
+  struct SpoiledRow {
+    node::NodeIndex node;
+    Partition partition;
+    std::string row;
+  };
+
+  bool any_spoiled() const;  // and not rebuilt yet
+  // Has every object with a spoiled row read, so that nobody waits for the scrub; whether one was unreadable.
+  bool read_spoiled();
   void add_machine();
   bool removed(node::NodeIndex n) const { return config_->nodes[n].removed(); }
   void set_ring(node::ClusterConfig next, node::NodeIndex from);
@@ -194,8 +210,10 @@ class SimWorld {
   void note(const std::string& line) { trace_.note(queue_.now(), line); }
 
   std::shared_ptr<const node::ClusterConfig> config_;
-  std::set<Partition> moved_;                               // partitions whose owners have changed
-  std::vector<std::vector<std::vector<uint32_t>>> counts_;  // per keyspace
+  std::vector<SpoiledRow> spoiled_rows_;
+  std::set<std::pair<node::NodeIndex, Partition>> spoiled_;  // of which rows were ever spoiled
+  std::set<Partition> moved_;                                // partitions whose owners have changed
+  std::vector<std::vector<std::vector<uint32_t>>> counts_;   // per keyspace
   bool ring_active_ = false;
   WorldOptions options_;
   EventQueue queue_;
