@@ -13,6 +13,7 @@
 #include "node/runtime/log.h"
 #include "node/runtime/packet_sealer.h"
 #include "node/runtime/process_info.h"
+#include "node/runtime/stripe_directory.h"
 #include "storage/rocks/rocks_engine.h"
 
 namespace cartwheel::node {
@@ -123,9 +124,15 @@ Status Node::open_stripes(const NodeOptions& options) {
   const std::string boot_id = kernel_boot_id();
   const size_t objects = std::min(limits::kCacheBytes, options.cache_bytes / context_.stripes());
   const auto config = context_.first_config;
-  const auto make = [this, config, rocks, seed, boot_id, objects](
+  const bool force = options.set_aside_broken_data;
+  const auto make = [this, config, rocks, seed, boot_id, objects, force](
                         uint32_t stripe, StripeDriver::Send send) -> Result<std::unique_ptr<StripeDriver>> {
-    auto engine = storage::RocksEngine::open(context_.data_dir + "/stripe-" + std::to_string(stripe), rocks);
+    auto engine = open_stripe_directory({context_.data_dir, stripe, force}, *config, context_.self,
+                                        [&rocks](const std::string& path) -> Result<std::unique_ptr<storage::Engine>> {
+                                          auto opened = storage::RocksEngine::open(path, rocks);
+                                          if (!opened.ok()) return opened.status();
+                                          return std::unique_ptr<storage::Engine>(std::move(opened).value());
+                                        });
     if (!engine.ok()) return engine.status();
     StripeOptions stripe_options;
     stripe_options.self = context_.self;

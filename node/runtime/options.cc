@@ -176,6 +176,8 @@ void add_serve_options(CLI::App& command, ServeOptions& options, std::string& co
                   "zstd or none: of what goes to other regions, and what this node offers to read")
       ->check(CLI::IsMember({"zstd", "none"}))
       ->capture_default_str();
+  command.add_flag("--set-aside-broken-data", options.set_aside_broken_data,
+                   "Start empty where a stripe's files are broken, although nobody else has what they held");
   command.add_option("--config", config,
                      "A settings file in TOML with any of the settings above, such as node = \"eu-1\"");
   command.footer(

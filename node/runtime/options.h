@@ -32,6 +32,7 @@ struct ServeOptions {
   // Of what goes to other regions: how long and up to what size it is held to go in company, and zstd or none.
   uint32_t wan_window_ms = 5, wan_batch_kb = 64;
   std::string wan_compression = "zstd";
+  bool set_aside_broken_data = false;
   uint32_t cache_mb = 256;  // decoded objects, all stripes together; blocks read from disk take a quarter of it on top
 };
 

@@ -166,6 +166,9 @@ Result<std::unique_ptr<TableStore>> TableStore::open(const std::string& director
     if (text.find("While lock file") != std::string::npos || text.find("lock hold by") != std::string::npos) {
       return Status::Io(directory + " is in use, its lock " + directory + "/LOCK is held: " + text);
     }
+    // A file that the manifest names, or the manifest itself, that is not there is damage, too.
+    const bool lost = opened.IsPathNotFound() || text.find("No such file") != std::string::npos;
+    if (lost) return Status::Corruption("open of " + directory + ": " + text);
     return translate(("open of " + directory).c_str(), opened);
   }
   return std::unique_ptr<TableStore>(new TableStore(std::move(impl)));

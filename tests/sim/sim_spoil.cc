@@ -98,7 +98,7 @@ void SimWorld::accept_losses() {
         }
       }
       history_.losses().push_back(std::move(loss));
-      each->post([](node::Stripe& stripe, Now now) { stripe.repair_now(now, true); });
+      each->post([](node::Stripe& stripe, Now now) { stripe.accept_losses(now); });
     }
   }
 }
