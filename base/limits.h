@@ -31,6 +31,7 @@ inline constexpr size_t kVerifiedKeys = 10'000;               // of one bucket, 
 inline constexpr size_t kFallbackBytes = 64 * 1024 * 1024;    // deltas that one stripe keeps for owners that are away
 inline constexpr int64_t kFallbackMs = 3 * 3'600'000;         // how long it keeps them
 inline constexpr size_t kRepairs = 16;                        // partitions of one stripe that are repaired at once
+inline constexpr uint64_t kAlarmKeys = 1000;                  // that a full exchange may remove without being asked
 inline constexpr size_t kLoads = 8;                           // snapshots that one stripe takes at once
 inline constexpr size_t kClockActors = 64 * 1024;             // a partition clock that claims more does not decode
 inline constexpr size_t kPackedLeaves = 64;                   // above: a row per leaf

@@ -53,7 +53,7 @@ void Stripe::Impl::end_repair(std::map<PartitionId, Repair>::iterator repair) {
 NodeIndex Stripe::Impl::choose_source(const Partition& p) const {
   NodeIndex best = kNoNode;
   auto consider = [&](NodeIndex n, const crdt::Clock& clock) {
-    if (!peers_[n].reachable || p.causal.clock.covers(clock)) return false;
+    if (!peers_[n].reachable || p.refused.contains(n) || p.causal.clock.covers(clock)) return false;
     if (best == kNoNode || region_of(n) == my_region_) best = n;
     return region_of(best) == my_region_;
   };

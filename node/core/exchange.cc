@@ -22,7 +22,7 @@ constexpr Duration kJoinRetry = Duration::millis(100);
 }  // namespace
 
 void Stripe::Impl::start_exchange(Partition& p, NodeIndex from) {
-  if (repairs_.contains(p.id) || repairs_.size() >= limits::kRepairs) return;
+  if (repairs_.contains(p.id) || repairs_.size() >= limits::kRepairs || p.refused.contains(from)) return;
   ++stats_.full_exchanges;
   Repair& repair = repairs_[p.id];
   repair.id = next_id_++;
@@ -180,6 +180,7 @@ void Stripe::Impl::on_exchange_reply(NodeIndex from, const ExchangeReplyMessage&
   if (m.outcome == ExchangeReplyMessage::Outcome::kMore) return request_step(*p, repair);
   repair.joining = true;
   repair.step = 0;
+  repair.counting = must_count(*p);
   ++joins_;
 }
 
@@ -207,6 +208,7 @@ Status Stripe::Impl::validate_rows(const Partition& p, const ExchangeReplyMessag
 // A life begins: what came whole is joined, from the first stage on; what did not is dropped.
 void Stripe::Impl::recover_exchanges() {
   std::map<PartitionId, bool> whole;
+  std::set<PartitionId> begun;
   auto rows = engine_.scan("x", "y");
   for (; rows->valid(); rows->next()) {
     auto m = ExchangeReplyMessage::decode(rows->value());
@@ -214,6 +216,7 @@ void Stripe::Impl::recover_exchanges() {
       whole.clear();
       break;
     }
+    if (is_join_mark(*m)) begun.insert(m->partition);
     whole[m->partition] = m->outcome == ExchangeReplyMessage::Outcome::kDone;
   }
   if (rows->valid() || !rows->status().ok()) {
@@ -224,6 +227,7 @@ void Stripe::Impl::recover_exchanges() {
     if (is_whole && find(id) != nullptr) {
       Repair& repair = repairs_[id];
       repair.exchange = repair.joining = true;
+      repair.counting = !begun.contains(id) && must_count(*find(id));
       ++joins_;
     } else {
       out_.batch.erase_range(stage_prefix(id), prefix_end(stage_prefix(id)));
@@ -250,10 +254,14 @@ void Stripe::Impl::join_step() {
     repair.step = 0;
     repair.has_key = false;
     repair.paths.clear();
+    repair.keys_to_go = 0;
+    repair.key_shows = repair.key_stays = false;
     next_join_ = now_.instant + kJoinRetry;
     return;
   }
+  if (repair.refused) return end_repair(it);
   if (!done) return;
+  p.accepts_removals = false;
   keep_durably(p);
   end_repair(it);
   if (p.quarantined) release(p);
@@ -270,6 +278,9 @@ Status Stripe::Impl::join_stage(Partition& p, Repair& repair, bool* done) {
   if (m->step == 0) {
     Decoder in(m->causal);
     repair.snapshot = crdt::Causal::decode(in);
+  }
+  if (m->step == 0 && !repair.counting) {
+    mark_join_begun(p);
     p.skip = repair.snapshot.clock.minus(p.causal.clock);
     crdt::Causal dead;
     dead.voids = repair.snapshot.voids;
@@ -279,6 +290,13 @@ Status Stripe::Impl::join_stage(Partition& p, Repair& repair, bool* done) {
   }
   RETURN_IF_ERROR(join_rows(p, repair, *m));
   *done = m->outcome == ExchangeReplyMessage::Outcome::kDone;
+  if (*done && repair.counting) {
+    *done = false;
+    RETURN_IF_ERROR(finish_key(p, repair));
+    RETURN_IF_ERROR(join_own_keys(p, repair, 0, "", true));
+    end_count(p, repair);
+    return Status::Ok();
+  }
   if (*done) return finish_exchange(p, repair);
   ++repair.step;
   return Status::Ok();
@@ -292,6 +310,10 @@ Status Stripe::Impl::join_leaf(Partition& p, Repair& repair, StoredObject& objec
   crdt::Leaf joined = before;
   joined.join(p.causal.knowledge(), theirs, repair.snapshot.knowledge());
   p.causal.apply_pending(object.key(), path, joined);
+  if (repair.counting) {
+    count_leaf(repair, before, joined);
+    return Status::Ok();
+  }
   if (joined == before) return Status::Ok();
   turn_dirty_ = true;
   return store_.update(object, path, std::move(joined));
@@ -330,6 +352,7 @@ Status Stripe::Impl::finish_key(Partition& p, Repair& repair) {
   }));
   for (const std::string& path : mine) RETURN_IF_ERROR(join_leaf(p, repair, **object, path, crdt::Leaf()));
   repair.paths.clear();
+  count_key(repair);
   return Status::Ok();
 }
 
@@ -359,6 +382,7 @@ Status Stripe::Impl::join_own_keys(Partition& p, Repair& repair, uint64_t until_
       return true;
     }));
     for (const std::string& path : paths) RETURN_IF_ERROR(join_leaf(p, repair, **object, path, crdt::Leaf()));
+    count_key(repair);
   }
   return Status::Ok();
 }

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "crdt/causal.h"
@@ -52,6 +53,9 @@ struct Partition {
   bool emptied = false;       // of a quarantined one: what it had is gone, and the copy that came is being joined
   bool accepts_loss = false;  // the operator wants it rebuilt from a copy that lacks what was acknowledged here alone
   uint32_t rebuild_tries = 0;
+  // Replicas whose full exchange would have removed too much here (removal_alarm.cc).
+  std::set<NodeIndex> refused;
+  bool accepts_removals = false;  // the operator wants the next one to be joined all the same
 
   uint64_t version = 0;     // of the clock, in the stripe's count of clock changes
   bool row_alone = false;   // as this life found it: see PartitionRow

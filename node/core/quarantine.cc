@@ -211,8 +211,4 @@ void Stripe::Impl::recover_quarantines() {
   settle_quarantines();
 }
 
-void Stripe::Impl::accept_losses() {
-  for (PartitionId id : quarantined_) partitions_.at(id).accepts_loss = true;
-}
-
 }  // namespace cartwheel::node

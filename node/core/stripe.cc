@@ -76,6 +76,8 @@ Status Stripe::Impl::recover(Now now) {
   } else {
     actor_ = {actor_node_id(*config_, options_.self), std::max(epoch, fresh ? 0 : epoch_above(identity_.epoch))};
   }
+  // Of a lost clock the leaves tell some: a copy without what they show is not enough (quarantine.cc).
+  for (PartitionId id : doubtful) (void)count_keys(partitions_.at(id));
   for (auto& [id, p] : partitions_) {
     bool was_alone = p.row_alone || !p.replicated();
     // Alone, it serves what can be read.
@@ -558,6 +560,8 @@ const StripeStats& Stripe::stats() const {
   }
   stats.fallback_oldest_seconds = static_cast<uint64_t>((impl_->wall_.ms - oldest.ms) / 1000);
   stats.quarantined = impl_->quarantined_.size();
+  stats.alarmed = 0;
+  for (const auto& [id, p] : impl_->partitions_) stats.alarmed += !p.refused.empty();
   return stats;
 }
 

@@ -51,6 +51,8 @@ struct StripeOptions {
   Duration tree_interval = Duration::seconds(10);  // between two comparisons of hash trees with another owner
   // Of tree exchanges, sent and received; beyond it they wait. 0: no bound.
   uint64_t tree_bytes_per_second = limits::kTreeBytesPerSecond;
+  // A full exchange that would remove more keys than this, and more than half of the partition's, is stopped.
+  uint64_t alarm_keys = limits::kAlarmKeys;
   uint64_t load_bytes_per_second = 0;  // of the snapshots that this stripe takes when it gets arcs; 0: no bound
 };
 
@@ -113,6 +115,8 @@ struct StripeStats {
   // Partitions out of service because rows of them could not be read: how often that was, how many were rebuilt from
   // another replica, and how many are so now.
   uint64_t quarantines = 0, rebuilt_partitions = 0, quarantined = 0;
+  // Full exchanges that were stopped because they would have removed much, and partitions that wait for the operator.
+  uint64_t repair_alarms = 0, alarmed = 0;
   uint64_t cache_hits = 0, cache_misses = 0, cache_bytes = 0;
   uint64_t keys = 0, log_entries = 0, pending_operations = 0, partitions = 0;
 };
@@ -235,7 +239,8 @@ class Stripe {
   // Has all partitions compared with their other owners at once, by this node where it is the one that asks; with a
   // region (by its index in the configuration) those that have either owner there.
   void repair_now(Now now, std::optional<size_t> region = {});
-  // From now on quarantined partitions may be rebuilt from a replica that lacks some of what was acknowledged here.
+  // From now on quarantined partitions may be rebuilt from a replica that lacks some of what was acknowledged here, and
+  // full exchanges that were stopped may remove what they would remove.
   void accept_losses(Now now);
   // Stops comparing and looking through rows, until it is resumed or another life begins; others are answered. Trees
   // are built and kept all the same.

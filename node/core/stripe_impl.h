@@ -13,6 +13,7 @@
 //   tree_scan.cc    hash trees, built from the rows and compared with them
 //   tree_exchange.cc  trees of two owners compared, answered by tree_answers.cc, down to tree_leaves.cc
 //   quarantine.cc   partitions whose rows cannot be read, out of service until they are rebuilt
+//   removal_alarm.cc  full exchanges that would remove much are stopped
 //   lag.cc          what replicas lack of what each node wrote, for operators
 //   look_at.cc      a key as it is stored, for operators
 #pragma once
@@ -122,8 +123,12 @@ struct Stripe::Impl {
     uint64_t bytes = 0, bytes_total = 0, keys = 0;
     bool waits = false;  // for its share of load_bytes_per_second
     // full exchange only:
-    uint64_t step = 0;     // that is asked for, or joined next
-    bool joining = false;  // all has come
+    uint64_t step = 0;      // that is asked for, or joined next
+    bool joining = false;   // all has come
+    bool counting = false;  // what the join would remove, before it begins
+    bool refused = false;   // it would be too much
+    uint64_t keys_to_go = 0;
+    bool key_shows = false, key_stays = false;  // of the key that is being counted
     crdt::Causal snapshot;
     bool has_key = false;
     uint64_t key_hash = 0;
@@ -369,6 +374,14 @@ struct Stripe::Impl {
   bool make_room(Partition& p);
   void release(Partition& p);
   void recover_quarantines();
+
+  // --- removal_alarm.cc
+  bool must_count(const Partition& p) const;
+  static void count_leaf(Repair& repair, const crdt::Leaf& before, const crdt::Leaf& joined);
+  static void count_key(Repair& repair);
+  void end_count(Partition& p, Repair& repair);
+  void mark_join_begun(const Partition& p);
+  static bool is_join_mark(const ExchangeReplyMessage& m);
   void accept_losses();
 
   // --- tree_scan.cc

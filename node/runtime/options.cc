@@ -236,6 +236,11 @@ std::map<CLI::App*, Kind> add_cluster_commands(CLI::App& app, ClusterCommand& op
       repair->add_flag("--pause", options.pause, "Stop comparing and scrubbing, until --resume or a restart")
           ->excludes(now);
   repair->add_flag("--resume", options.resume, "Go on comparing and scrubbing")->excludes(now)->excludes(pause);
+  repair
+      ->add_flag(
+          "--accept-losses", options.accept_losses,
+          "Let stopped exchanges remove what they would remove, and rebuild quarantined partitions from what there is")
+      ->needs(now);
   for (CLI::App* command : {verify, repair}) {
     command->add_option("--keyspace", options.keyspace, "Only this keyspace");
     command->add_option("--timeout", options.timeout, "Stop waiting after this time, such as 90s");

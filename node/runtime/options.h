@@ -61,8 +61,8 @@ struct ClusterCommand {
   bool json = false;
   std::string name;      // of the node or the keyspace
   std::string keyspace;  // of kExplain (default: the one with select 0), kVerify and kRepair (default: all)
-  bool now = false, pause = false, resume = false;  // of kRepair
-  std::string region;                               // of kRepair (default: all)
+  bool now = false, pause = false, resume = false, accept_losses = false;  // of kRepair
+  std::string region;                                                      // of kRepair (default: all)
   // Of kExplain.
   std::string key;
   std::optional<std::string> field;

@@ -83,7 +83,7 @@ void answer_digests(Shard& shard, AdminDone done) {
 
 // What is asked of the repair, and about which part of it.
 struct RepairRequest {
-  bool begin = false;
+  bool begin = false, accept_losses = false;
   std::optional<bool> pause;
   std::optional<uint16_t> keyspace;
   std::optional<size_t> region;
@@ -98,6 +98,7 @@ void answer_repair(Shard& shard, const RepairRequest& request, AdminDone done) {
       shard, std::make_shared<Sum>(),
       [request](Sum& sum, Stripe& stripe, Now now) {
         if (request.pause) stripe.pause_repair(*request.pause, now);
+        if (request.begin && request.accept_losses) stripe.accept_losses(now);
         if (request.begin) stripe.repair_now(now, request.region);
         const TreeProgress part = stripe.tree_progress(request.keyspace, request.region);
         sum.progress.paused |= part.paused;
@@ -126,6 +127,7 @@ void answer_repair(Shard& shard, const RepairRequest& request, AdminDone done) {
         document["rotten_partitions"] = sum.stats.rotten_partitions;
         document["unreadable_scans"] = sum.stats.unreadable_scans;
         document["quarantined"] = sum.stats.quarantined;
+        document["alarms"] = sum.stats.alarmed;
         done({}, packed(document));
       });
 }
@@ -172,6 +174,7 @@ bool answer_verification(Shard& shard, std::string_view request, AdminDone& done
   } else if (op == "tree_repair") {
     RepairRequest wanted;
     wanted.begin = boolean_of(parsed, "begin").value_or(false);
+    wanted.accept_losses = boolean_of(parsed, "accept_losses").value_or(false);
     wanted.pause = boolean_of(parsed, "pause");
     if (const auto keyspace = number_of(parsed, "keyspace", UINT16_MAX))
       wanted.keyspace = static_cast<uint16_t>(*keyspace);

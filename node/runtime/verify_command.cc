@@ -259,10 +259,12 @@ std::optional<milliseconds> limit_of(const ClusterCommand& command, milliseconds
 // What all members say of their comparisons.
 struct Progress {
   uint64_t pairs = 0, equal = 0, to_build = 0, keys_repaired = 0, leaves_repaired = 0, bytes = 0, rotten = 0,
-           quarantined = 0;
+           quarantined = 0, alarms = 0;
   std::vector<std::string> unreachable, paused;
   std::string refused;  // why a member refused to answer
-  bool done() const { return equal == pairs && to_build == 0 && quarantined == 0 && unreachable.empty(); }
+  bool done() const {
+    return equal == pairs && to_build == 0 && quarantined == 0 && alarms == 0 && unreachable.empty();
+  }
 };
 
 Progress ask_progress(std::vector<MemberAnswer>& members, const Json& request, Json* nodes) {
@@ -286,6 +288,7 @@ Progress ask_progress(std::vector<MemberAnswer>& members, const Json& request, J
     sum.bytes += count(answer, "bytes_sent");
     sum.rotten += count(answer, "rotten_partitions");
     sum.quarantined += count(answer, "quarantined");
+    sum.alarms += count(answer, "alarms");
     nodes->push_back(answer);
   }
   return sum;
@@ -298,6 +301,7 @@ Json document_of(const Progress& now, const Progress& first, const Json& nodes) 
           {"equal", now.equal},
           {"trees_to_build", now.to_build},
           {"quarantined", now.quarantined},
+          {"alarms", now.alarms},
           {"keys_repaired", now.keys_repaired - std::min(now.keys_repaired, first.keys_repaired)},
           {"leaves_repaired", now.leaves_repaired - std::min(now.leaves_repaired, first.leaves_repaired)},
           {"bytes_sent", now.bytes - std::min(now.bytes, first.bytes)},
@@ -315,7 +319,7 @@ int show_repair(Cluster& cluster, Json request, bool json) {
     std::printf("%s\n", document_of(progress, {}, nodes).dump(2, ' ', false, Json::error_handler_t::replace).c_str());
   } else {
     TextTable table({"NODE", "REGION", "TREES", "TO BUILD", "COMPARES", "ALL EQUAL SINCE", "KEYS REPAIRED", "SENT",
-                     "ROTTEN", "QUARANTINED"});
+                     "ROTTEN", "QUARANTINED", "ALARMS"});
     for (const Json& node : nodes) {
       const auto since = node.find("equal_since_ms");
       const std::string equal = count(node, "pairs") == 0 ? "-"
@@ -325,7 +329,8 @@ int show_repair(Cluster& cluster, Json request, bool json) {
       table.add({word(node, "node"), word(node, "region"), std::to_string(count(node, "trees")),
                  std::to_string(count(node, "trees_to_build")), std::to_string(count(node, "pairs")), equal,
                  std::to_string(count(node, "keys_repaired")), std::to_string(count(node, "bytes_sent")) + " B",
-                 std::to_string(count(node, "rotten_partitions")), std::to_string(count(node, "quarantined"))});
+                 std::to_string(count(node, "rotten_partitions")), std::to_string(count(node, "quarantined")),
+                 std::to_string(count(node, "alarms"))});
     }
     std::string text = table.text();
     for (const std::string& name : progress.paused) text += "paused at " + name + "\n";
@@ -405,6 +410,7 @@ int run_repair_command(const ClusterCommand& command) {
   if (command.pause || command.resume) request["pause"] = command.pause;
   if (!command.now) return show_repair(*cluster, request, command.json);
   request["begin"] = true;
+  if (command.accept_losses) request["accept_losses"] = true;
   Json nodes;
   const auto begin = Clock::now();
   const Progress first = ask_progress(cluster->members, request, &nodes);
@@ -413,6 +419,7 @@ int run_repair_command(const ClusterCommand& command) {
     return complain(Status(Code::kUnavailable, "the repair is paused at " + first.paused.front() + "; see --resume"));
   }
   request.erase("begin");
+  request.erase("accept_losses");
   Progress progress = first;
   const auto end = Clock::now() + *limit;
   const bool tells = !command.json && isatty(STDERR_FILENO) != 0;

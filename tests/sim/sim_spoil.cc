@@ -1,6 +1,7 @@
 // Rows that a disk spoils behind the stripe's back. As long as something of a node is spoiled, or its partition is not
 // rebuilt yet, nothing else is lost (SimWorld::may_lose): the other replicas are whole, so no checker excuses anything.
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 #include "node/core/rows.h"
@@ -27,8 +28,13 @@ bool SimWorld::spoil(NodeIndex n, Rng& rng) {
     const std::string prefix = node::object_prefix(id);
     auto walk = stripe_of(n, partition).engine().scan(prefix, node::prefix_end(prefix));
     for (; walk->valid(); walk->next()) rows.emplace_back(partition, walk->key());
-    // Of the partition itself only a start would notice.
-    if (machines_[n].down && rng.chance(0.3)) rows.emplace_back(partition, node::partition_row(id));
+    // Of the partition itself only a start would notice. With the clock goes the knowledge of what only this node has.
+    crdt::Clock elsewhere;
+    for (NodeIndex other : all) {
+      if (other != n) elsewhere.merge(stripe_of(other, partition).clock(partition));
+    }
+    bool had_by_others = elsewhere.covers(std::as_const(*this).stripe_of(n, partition).clock(partition));
+    if (machines_[n].down && had_by_others && rng.chance(0.3)) rows.emplace_back(partition, node::partition_row(id));
   }
   if (rows.empty()) return false;
   for (size_t count = 1 + rng.below(3); count > 0; --count) {

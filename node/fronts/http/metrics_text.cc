@@ -158,6 +158,9 @@ void write_replication(TextWriter& out, const StripeStats& s) {
               s.rotten_partitions);
   out.counter("cartwheel_scrub_unreadable_total", "Looks through a partition that ended with an error.",
               s.unreadable_scans);
+  out.counter("cartwheel_repair_alarms_total", "Full exchanges stopped because they would have removed much.",
+              s.repair_alarms);
+  out.gauge("cartwheel_repair_alarms", "Partitions that wait for an operator since.", s.alarmed);
   out.gauge("cartwheel_quarantined_partitions", "Partitions out of service because rows of them cannot be read.",
             s.quarantined);
   out.counter("cartwheel_quarantines_total", "Partitions taken out of service because a row could not be read.",
