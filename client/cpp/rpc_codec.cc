@@ -14,7 +14,17 @@ using node::VerbInfo;
 using Type = MsgReader::Type;
 
 // As node/fronts/rpc/request.h numbers them.
-enum Option : uint8_t { kNumber = 1, kCount = 2, kExpiry = 3, kWantOld = 4, kLevel = 5, kTimeoutMs = 6 };
+enum Option : uint8_t {
+  kNumber = 1,
+  kCount = 2,
+  kExpiry = 3,
+  kWantOld = 4,
+  kLevel = 5,
+  kTimeoutMs = 6,
+  kToken = 7,
+  kTokenPolicy = 8,
+  kTokenWaitMs = 9
+};
 
 constexpr int kValueDepth = 4;  // a scan's reply is a list in a list
 
@@ -26,7 +36,8 @@ void write_options(MsgWriter& out, const Operation& op, const RpcOptions& option
   const bool expiry = verb->takes & VerbInfo::kExpiry;
   const bool want_old = (verb->takes & VerbInfo::kWantOld) && op.want_old;
   const auto pairs = static_cast<uint32_t>(number + count + expiry + want_old + options.level.has_value() +
-                                           options.timeout_ms.has_value());
+                                           options.timeout_ms.has_value() + options.token.has_value() +
+                                           options.token_policy.has_value() + options.token_wait_ms.has_value());
   if (pairs == 0) return out.nil();
   out.map(pairs);
   if (number) {
@@ -55,6 +66,18 @@ void write_options(MsgWriter& out, const Operation& op, const RpcOptions& option
   if (options.timeout_ms) {
     out.uint(kTimeoutMs);
     out.uint(*options.timeout_ms);
+  }
+  if (options.token) {
+    out.uint(kToken);
+    out.str(*options.token);
+  }
+  if (options.token_policy) {
+    out.uint(kTokenPolicy);
+    out.str(*options.token_policy);
+  }
+  if (options.token_wait_ms) {
+    out.uint(kTokenWaitMs);
+    out.uint(*options.token_wait_ms);
   }
 }
 
@@ -115,15 +138,21 @@ void encode_named_request(uint64_t id, std::string_view name, std::string_view d
 Result<RpcReply> parse_reply(std::string_view payload) {
   MsgReader in(payload);
   RpcReply reply;
-  if (in.peek() != Type::kArray || in.array() != 4) return Status::Corruption("a reply is an array of 4 elements");
+  const uint32_t elements = in.peek() == Type::kArray ? in.array() : 0;
+  if (elements != 4 && elements != 6) return Status::Corruption("a reply is an array of 4 or 6 elements");
   reply.id = in.uint();
   reply.code = known_code(in.uint());
   if (in.peek() == Type::kNil)
     in.nil();
   else
     reply.message = in.bytes();
-  reply.value = in.rest();
+  const std::string_view rest = in.rest();
   in.skip();
+  reply.value = rest.substr(0, rest.size() - in.rest().size());
+  if (elements == 6) {
+    reply.token = in.bytes();
+    reply.stale = in.boolean();
+  }
   if (!in.done()) return Status::Corruption("the reply is malformed");
   return reply;
 }

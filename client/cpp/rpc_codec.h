@@ -15,6 +15,9 @@ namespace cartwheel::client {
 struct RpcOptions {
   std::optional<std::string> level = {};    // overrides the keyspace's level
   std::optional<uint64_t> timeout_ms = {};  // the server's default otherwise
+  // A session token, "" to begin a session; what to do where it is not met: wait, forward or stale; how long to wait.
+  std::optional<std::string> token = {}, token_policy = {};
+  std::optional<uint64_t> token_wait_ms = {};
 };
 
 // Append one payload each to `out`. Nothing is checked here: the server answers what is wrong with a request. Fields of
@@ -29,6 +32,8 @@ struct RpcReply {
   Code code = Code::kOk;     // one that this version does not know is taken for kUnknownOutcome: nothing may be assumed
   std::string_view message;  // of an error
   std::string_view value;    // one MessagePack value
+  std::string_view token;    // of a request with one: to be sent instead from now on
+  bool stale = false;        // the reply may lack what the token demanded
 };
 
 // The views point into `payload`. kCorruption when it is not a reply.

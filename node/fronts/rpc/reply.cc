@@ -21,9 +21,9 @@ void write_value(MsgWriter& out, const Value& value) {
   }
 }
 
-MsgWriter begin(uint64_t id, Code code, std::string& out) {
+MsgWriter begin(uint64_t id, Code code, std::string& out, uint32_t elements = 4) {
   MsgWriter writer(out);
-  writer.array(4);
+  writer.array(elements);
   writer.uint(id);
   writer.uint(static_cast<uint64_t>(code));
   return writer;
@@ -31,11 +31,17 @@ MsgWriter begin(uint64_t id, Code code, std::string& out) {
 
 }  // namespace
 
-void encode_reply(uint64_t id, const Status& status, const Value& value, std::string& out) {
-  MsgWriter writer = begin(id, status.code(), out);
+void encode_reply(uint64_t id, const Status& status, const Value& value, std::string& out,
+                  const RpcSessionReply* session) {
+  const bool more = session != nullptr && status.ok();
+  MsgWriter writer = begin(id, status.code(), out, more ? 6 : 4);
   if (status.ok()) {
     writer.nil();
-    return write_value(writer, value);
+    write_value(writer, value);
+    if (!more) return;
+    writer.str(session->token);
+    writer.boolean(session->stale);
+    return;
   }
   writer.str(status.message());
   writer.nil();

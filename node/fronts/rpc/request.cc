@@ -18,7 +18,7 @@ struct OptionInfo {
   uint8_t takes;  // the verbs that have it; kNothing: all
 };
 
-constexpr std::array<OptionInfo, 7> kOptions = {{
+constexpr std::array<OptionInfo, 10> kOptions = {{
     {"", 0},
     {"number", VerbInfo::kNumber},
     {"count", VerbInfo::kCount},
@@ -26,9 +26,19 @@ constexpr std::array<OptionInfo, 7> kOptions = {{
     {"want_old", VerbInfo::kWantOld},
     {"level", VerbInfo::kNothing},
     {"timeout_ms", VerbInfo::kNothing},
+    {"token", VerbInfo::kNothing},
+    {"token_policy", VerbInfo::kNothing},
+    {"token_wait_ms", VerbInfo::kNothing},
 }};
 
 constexpr uint32_t kDefaultScanCount = 10;
+
+// What the options say of the client's session.
+struct SessionOptions {
+  std::optional<std::string_view> token;
+  std::optional<SessionPolicy> policy;
+  std::optional<Duration> patience;
+};
 
 // Bytes of a client as they may stand in a message: short, one line, ASCII.
 std::string printable(std::string_view bytes) {
@@ -108,7 +118,22 @@ Status read_option_key(MsgReader& in, RpcOption& option) {
   return {};
 }
 
-Status read_option(MsgReader& in, RpcOption option, Now now, Request& request) {
+Status read_policy(MsgReader& in, std::optional<SessionPolicy>& policy) {
+  std::string_view text;
+  RETURN_IF_ERROR(read_bytes(in, "token_policy", text));
+  if (text == "wait") {
+    policy = SessionPolicy::kWait;
+  } else if (text == "forward") {
+    policy = SessionPolicy::kForward;
+  } else if (text == "stale") {
+    policy = SessionPolicy::kStale;
+  } else {
+    return Status::InvalidArgument("token_policy is wait, forward or stale, not '" + printable(text) + "'");
+  }
+  return {};
+}
+
+Status read_option(MsgReader& in, RpcOption option, Now now, Request& request, SessionOptions& session) {
   Operation& op = request.operation;
   switch (option) {
     case RpcOption::kNumber:
@@ -143,11 +168,24 @@ Status read_option(MsgReader& in, RpcOption option, Now now, Request& request) {
       request.deadline = now.instant + Duration::millis(static_cast<int64_t>(timeout));
       return {};
     }
+    case RpcOption::kToken:
+      return read_bytes(in, "token", session.token.emplace());
+    case RpcOption::kTokenPolicy:
+      return read_policy(in, session.policy);
+    case RpcOption::kTokenWaitMs: {
+      uint64_t patience = 0;
+      RETURN_IF_ERROR(read_uint(in, "token_wait_ms", patience));
+      if (patience < 1 || patience > static_cast<uint64_t>(kRpcTimeoutMs)) {
+        return Status::InvalidArgument("token_wait_ms is outside 1 to " + std::to_string(kRpcTimeoutMs));
+      }
+      session.patience = Duration::millis(static_cast<int64_t>(patience));
+      return {};
+    }
   }
   return malformed("an option");
 }
 
-Status read_options(MsgReader& in, const VerbInfo& verb, Now now, Request& request) {
+Status read_options(MsgReader& in, const VerbInfo& verb, Now now, Request& request, SessionOptions& session) {
   if (in.peek() == Type::kNil) {
     in.nil();
     return {};
@@ -167,7 +205,7 @@ Status read_options(MsgReader& in, const VerbInfo& verb, Now now, Request& reque
       return Status::InvalidArgument(std::string(verb.name) + ": it does not take the option " +
                                      std::string(info.word));
     }
-    RETURN_IF_ERROR(read_option(in, option, now, request));
+    RETURN_IF_ERROR(read_option(in, option, now, request, session));
   }
   return {};
 }
@@ -198,7 +236,34 @@ Status find_keyspace(const ClusterConfig& cluster, std::string_view name, uint16
   return {Code::kNotFound, "no keyspace is called '" + printable(name) + "'"};
 }
 
-Status read_operation(MsgReader& in, const ClusterConfig& cluster, Now now, Request& request) {
+// What the token demands of the request's partition. An empty token begins a session.
+Status begin_session(const SessionOptions& session, const ClusterConfig& cluster, RpcCall& call) {
+  if (!session.token) {
+    if (!session.policy && !session.patience) return {};
+    return Status::InvalidArgument("token_policy and token_wait_ms are of a token, which is missing");
+  }
+  if (session.policy == SessionPolicy::kStale && session.patience) {
+    return Status::InvalidArgument("token_wait_ms: with token_policy stale nothing waits");
+  }
+  auto token = std::make_unique<SessionToken>();
+  if (!session.token->empty()) {
+    auto parsed = SessionToken::parse(*session.token, cluster.name);
+    if (!parsed.ok()) return parsed.status();
+    *token = std::move(*parsed);
+  }
+  Request& request = call.request;
+  auto demand = std::make_shared<SessionDemand>(
+      token->demand(request.keyspace, arc_of(request.operation.key, cluster.partitions)));
+  demand->policy = session.policy.value_or(SessionPolicy::kWait);
+  demand->patience = session.patience.value_or(Duration{});
+  request.session = std::move(demand);
+  call.token = std::move(token);
+  return {};
+}
+
+Status read_operation(MsgReader& in, const ClusterConfig& cluster, Now now, RpcCall& call) {
+  Request& request = call.request;
+  SessionOptions session;
   std::string_view keyspace, key;
   uint64_t number = 0;
   RETURN_IF_ERROR(read_bytes(in, "the keyspace", keyspace));
@@ -211,7 +276,7 @@ Status read_operation(MsgReader& in, const ClusterConfig& cluster, Now now, Requ
   if (op.verb == Verb::kSet) op.expiry.kind = Expiry::Kind::kNone;
   RETURN_IF_ERROR(read_bytes(in, "the key", key));
   RETURN_IF_ERROR(read_arguments(in, op.args));
-  RETURN_IF_ERROR(read_options(in, *verb, now, request));
+  RETURN_IF_ERROR(read_options(in, *verb, now, request, session));
   if (!in.ok()) return malformed("it is cut off");
   if (!in.done()) return malformed("bytes behind the request");
 
@@ -226,7 +291,7 @@ Status read_operation(MsgReader& in, const ClusterConfig& cluster, Now now, Requ
   if (op.verb == Verb::kCountKeys && op.number >= int64_t{cluster.partitions}) {
     return Status::InvalidArgument("count_keys: there are " + std::to_string(cluster.partitions) + " arcs");
   }
-  return {};
+  return begin_session(session, cluster, call);
 }
 
 Status read_named(MsgReader& in, RpcCall& call) {
@@ -272,7 +337,7 @@ Status decode_call(std::string_view payload, const ClusterConfig& cluster, Now n
     return malformed(std::to_string(elements) + " elements, an operation has 6 and a named request 2 or 3");
   call.kind = RpcCall::Kind::kOperation;
   call.request.deadline = now.instant + default_timeout;
-  return read_operation(in, cluster, now, call.request);
+  return read_operation(in, cluster, now, call);
 }
 
 }  // namespace cartwheel::node

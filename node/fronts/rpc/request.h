@@ -4,12 +4,14 @@
 //             | [ id:uint, "ping" | "status" | "topology" | "watch" ]
 //             | [ id:uint, "admin", document:bin ]
 //   options   = { 1 "number": int, 2 "count": uint, 3 "expiry": nil | -1 | ms since 1970, 4 "want_old": bool,
-//                 5 "level": str, 6 "timeout_ms": uint }        a key is the number or the word
+//                 5 "level": str, 6 "timeout_ms": uint, 7 "token": str, 8 "token_policy": str,
+//                 9 "token_wait_ms": uint }                     a key is the number or the word
 //
 // Where bin stands, str is taken too, and the other way round: what counts is the bytes.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string_view>
 
@@ -22,14 +24,25 @@ namespace cartwheel::node {
 
 inline constexpr int64_t kRpcTimeoutMs = 60'000;  // the longest that a request may wait
 
-enum class RpcOption : uint8_t { kNumber = 1, kCount = 2, kExpiry = 3, kWantOld = 4, kLevel = 5, kTimeoutMs = 6 };
+enum class RpcOption : uint8_t {
+  kNumber = 1,
+  kCount = 2,
+  kExpiry = 3,
+  kWantOld = 4,
+  kLevel = 5,
+  kTimeoutMs = 6,
+  kToken = 7,
+  kTokenPolicy = 8,
+  kTokenWaitMs = 9
+};
 
 struct RpcCall {
   enum class Kind : uint8_t { kOperation, kPing, kStatus, kTopology, kWatch, kAdmin };
   std::optional<uint64_t> id;  // absent: not even the id could be read, so no reply can be addressed
   Kind kind = Kind::kOperation;
-  Request request;            // of kOperation
-  std::string_view document;  // of kAdmin, in the payload
+  Request request;                      // of kOperation
+  std::unique_ptr<SessionToken> token;  // of a client that sent one; request.session demands what it says
+  std::string_view document;            // of kAdmin, in the payload
 };
 
 // Decodes and checks one payload: everything but what only the replicas know. On an error call.id is set if it could

@@ -78,10 +78,13 @@ void RpcSession::receive(std::string_view payload) {
     });
     return;
   }
+  slots_[back.slot].token = std::move(call.token);
   backend_.submit(std::move(call.request), [back](const Reply& reply) {
     RpcSession* session = back.session();
     if (session == nullptr) return;
-    session->answer(session->free_slot(back.slot).id, reply.status, reply.value);
+    const Slot slot = session->free_slot(back.slot);
+    if (slot.token && reply.status.ok()) return session->answer_session(slot.id, reply, *slot.token);
+    session->answer(slot.id, reply.status, reply.value);
   });
 }
 
@@ -98,7 +101,7 @@ uint32_t RpcSession::take_slot(uint64_t id, size_t bytes) {
   }
   const uint32_t slot = free_slots_.back();
   free_slots_.pop_back();
-  slots_[slot] = {id, bytes};
+  slots_[slot] = {id, bytes, nullptr};
   return slot;
 }
 
@@ -106,12 +109,18 @@ RpcSession::Slot RpcSession::free_slot(uint32_t slot) {
   --in_flight_;
   in_flight_bytes_ -= slots_[slot].bytes;
   free_slots_.push_back(slot);
-  return slots_[slot];
+  return std::move(slots_[slot]);
 }
 
-void RpcSession::answer(uint64_t id, const Status& status, const Value& value) {
+void RpcSession::answer_session(uint64_t id, const Reply& reply, SessionToken& token) {
+  if (reply.seen) token.add(*reply.seen);
+  const RpcSessionReply session{token.text(backend_.cluster().name), reply.seen && reply.seen->stale};
+  answer(id, reply.status, reply.value, &session);
+}
+
+void RpcSession::answer(uint64_t id, const Status& status, const Value& value, const RpcSessionReply* session_reply) {
   scratch_.clear();
-  encode_reply(id, status, value, scratch_);
+  encode_reply(id, status, value, scratch_, session_reply);
   if (scratch_.size() > kReplyBytes) {
     const size_t bytes = scratch_.size();
     scratch_.clear();

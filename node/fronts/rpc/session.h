@@ -18,12 +18,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "node/fronts/rpc/backend.h"
+#include "node/fronts/rpc/reply.h"
 #include "node/fronts/rpc/request.h"
 
 namespace cartwheel::node {
@@ -54,12 +56,14 @@ class RpcSession {
   struct Slot {
     uint64_t id = 0;
     size_t bytes = 0;
+    std::unique_ptr<SessionToken> token;  // of the request, for its reply
   };
   struct Return;
 
   uint32_t take_slot(uint64_t id, size_t bytes);
   Slot free_slot(uint32_t slot);
-  void answer(uint64_t id, const Status& status, const Value& value);
+  void answer_session(uint64_t id, const Reply& reply, SessionToken& token);
+  void answer(uint64_t id, const Status& status, const Value& value, const RpcSessionReply* session_reply = nullptr);
   void answer_raw(uint64_t id, std::string_view value);
   void send();
 
