@@ -22,6 +22,7 @@ inline constexpr size_t kPeerOutputBytes =
 inline constexpr size_t kConnections = 10'000;
 inline constexpr size_t kPendingOperations = 64 * 1024;       // of one stripe; beyond it requests are `overloaded`
 inline constexpr size_t kForwardsRemembered = 4096;           // per peer, to coordinate a doubled message once
+inline constexpr size_t kAwaitedAnswers = 4096;               // of a peer, that are followed to learn how slow it is
 inline constexpr size_t kDotLogEntries = 1 << 20;             // of one stripe; older ones raise the floor
 inline constexpr size_t kDotLogBytes = 256 * 1024 * 1024;     // likewise
 inline constexpr size_t kRecordsKept = 512;                   // records that stay although all replicas have their dots
