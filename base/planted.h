@@ -35,6 +35,8 @@ enum class Bug {
   kFallbackUntold,          // a reply does not tell that fallbacks counted
   kTokenIgnored,            // a read is answered whatever its session token demands
   kTokenForgetsReads,       // a session token remembers what was written, not what was read
+  kHedgeNever,              // a read waits for the replicas that it has asked, however slow they are
+  kHedgeWithoutBudget,      // hedges do not look at their budget
   // Of quarantine:
   kQuarantineKeepsClock,  // a partition that is rebuilt keeps its clock, and what it lacks counts as removed
   kQuarantineTakesLess,   // it is rebuilt from a replica that lacks what was acknowledged here

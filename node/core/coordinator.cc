@@ -213,16 +213,11 @@ bool Stripe::Impl::needs_local(const Request& request) const {
 
 // `anywhere`: the caller has asked for an answer from wherever it can be had.
 void Stripe::Impl::forward(Caller caller, Request request, const std::vector<NodeIndex>& replicas, bool anywhere) {
-  NodeIndex to = kNoNode;
   // A local level is a promise about this node's region: another one must not answer for it.
-  int least_local = !anywhere && needs_local(request) ? 1 : 0;
-  for (int local = 1; local >= least_local && to == kNoNode; --local) {
-    for (NodeIndex n : replicas) {
-      if (n != options_.self && peers_[n].reachable && (region_of(n) == my_region_) == (local == 1)) {
-        to = n;
-        break;
-      }
-    }
+  bool local = !anywhere && needs_local(request);
+  NodeIndex to = kNoNode;
+  for (NodeIndex n : ranked(replicas, true)) {
+    if (to == kNoNode && (!local || region_of(n) == my_region_)) to = n;
   }
   if (to == kNoNode || caller.hops >= kHopsMax) {
     ++stats_.unavailable;
@@ -237,11 +232,27 @@ void Stripe::Impl::forward(Caller caller, Request request, const std::vector<Nod
   ForwardMessage message{id, static_cast<uint8_t>(caller.hops + 1), std::move(request)};
   op.caller = std::move(caller);
   op.forwarded_to = to;
+  op.asked = {to};
+  peers_[to].coordinated.sent(id, now_.instant);
   send(to, message.encode(now_.instant));
   op.request = std::move(message.request);
   op.request.deadline = op.request.deadline + kAnswerTime;
   schedule(op.request.deadline, id);
+  // A write must not be doubled.
+  if (!is_write(op.request.operation.verb) && !anywhere) {
+    op.candidates = replicas;
+    begin_hedging(id, op);
+  }
   pending_.emplace(id, std::move(op));
+}
+
+// Passes a read on to one more node: the one that has it does not answer.
+void Stripe::Impl::pass_on(uint64_t id, Pending& op, NodeIndex to) {
+  op.asked.push_back(to);
+  peers_[to].coordinated.sent(id, now_.instant);
+  ForwardMessage message{id, static_cast<uint8_t>(op.caller.hops + 1), op.request};
+  message.request.deadline = Instant{op.request.deadline.us - kAnswerTime.us};
+  send(to, message.encode(now_.instant));
 }
 
 // Whether this is the first copy of a forwarded request. A node's ids grow, also from life to life, so those below the
@@ -273,8 +284,16 @@ void Stripe::Impl::on_forward(NodeIndex from, ForwardMessage m) {
 }
 
 void Stripe::Impl::on_forward_reply(NodeIndex from, ForwardReplyMessage m) {
+  if (auto took = peers_[from].coordinated.answered(m.id, now_.instant)) peers_[from].coordinated.add(*took);
   auto it = pending_.find(m.id);
-  if (it == pending_.end() || it->second.phase != Pending::Phase::kForwarded || it->second.forwarded_to != from) return;
+  if (it == pending_.end() || it->second.phase != Pending::Phase::kForwarded) return;
+  Pending& op = it->second;
+  if (std::count(op.asked.begin(), op.asked.end(), from) == 0) return;
+  op.answered.push_back(from);
+  const Code code = m.reply.status.code();
+  const bool elsewhere = code == Code::kUnavailable || code == Code::kOverloaded || code == Code::kShuttingDown;
+  if (elsewhere && awaits_answers(op)) return;  // another node that has the read may do better
+  count_hedge(op);
   Reply reply = std::move(m.reply);
   if (reply.seen) {  // which partition it is about is for this node to say
     auto seen = std::make_shared<SessionSeen>(*reply.seen);
@@ -301,6 +320,7 @@ void Stripe::Impl::finish(uint64_t id, Reply reply) {
   Caller caller = std::move(it->second.caller);
   if (it->second.phase == Pending::Phase::kWriting && reply.status.ok())
     caller.fallbacks = std::max(caller.fallbacks, fallbacks_that_count(it->second));
+  disarm_hedge(id, it->second);
   pending_.erase(it);
   answer(caller, std::move(reply));
 }
@@ -318,14 +338,7 @@ void Stripe::Impl::on_deadline(uint64_t id) {
                                                   " has not got in time all that the session has written and read"));
       }
       if (late) return end_read_phase(id, Status::Unavailable("not enough replicas answered in time"));
-      if (op.catch_up_at <= now_.instant) {
-        op.catch_up_at = Instant{INT64_MAX};
-        if (!op.awaited.empty()) start_catch_up(*op.partition, op.awaited.front().first);
-      }
-      if (op.hedge_at <= now_.instant) {
-        op.hedge_at = Instant{INT64_MAX};
-        ask_replicas(id, op, true);
-      }
+      if (op.catch_up_at <= now_.instant) fetch_awaited(id, op);
       return;
     case Pending::Phase::kWriting:
       if (!late) return;
@@ -349,7 +362,10 @@ void Stripe::Impl::on_deadline(uint64_t id) {
 void Stripe::Impl::fail_operations_of(NodeIndex peer) {
   std::vector<uint64_t> ids;
   for (const auto& [id, op] : pending_) {
-    if (op.phase == Pending::Phase::kForwarded && op.forwarded_to == peer) ids.push_back(id);
+    if (op.phase == Pending::Phase::kForwarded && std::count(op.asked.begin(), op.asked.end(), peer) > 0 &&
+        std::count(op.answered.begin(), op.answered.end(), peer) == 0) {
+      ids.push_back(id);
+    }
   }
   std::sort(ids.begin(), ids.end());
   for (uint64_t id : ids) {
@@ -361,6 +377,9 @@ void Stripe::Impl::fail_operations_of(NodeIndex peer) {
                   {}});
       continue;
     }
+    op.answered.push_back(peer);
+    if (awaits_answers(op)) continue;  // another node has it, too
+    disarm_hedge(id, op);
     Caller caller = std::move(op.caller);
     Request again = std::move(op.request);
     again.deadline = Instant{again.deadline.us - kAnswerTime.us};

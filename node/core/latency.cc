@@ -27,7 +27,7 @@ std::optional<Duration> AnswerTimes::answered(uint64_t id, Instant at) {
 }
 
 void AnswerTimes::add(Duration took) {
-  int64_t us = std::max<int64_t>(took.us, 0);
+  int64_t us = std::max<int64_t>(took.us, 1);  // 0 is for: nothing is known
   mean_us_ = total_ == 0 ? us : mean_us_ + (us - mean_us_) / kMeanOf;
   ++counts_[bucket_of(us)];
   if (++total_ < kRemembered) return;

@@ -8,6 +8,11 @@
 
 namespace cartwheel::node {
 
+namespace {
+constexpr Duration kOnItsWay = Duration::millis(20);  // what a replica has and is missing here mostly comes by itself
+constexpr Duration kFetchAgain = Duration::millis(100);
+}  // namespace
+
 // Returns whether the phase has begun; if not, the request was answered or passed on.
 bool Stripe::Impl::begin_read_phase(Caller caller, Request request, Partition& p, uint64_t hash, Needs wanted) {
   if (p.quarantined) {
@@ -56,9 +61,7 @@ bool Stripe::Impl::begin_read_phase(Caller caller, Request request, Partition& p
   op.acked.assign(config_->regions.size(), 0);
   op.acked[my_region_] = 1;
   op.answered = {options_.self};
-  op.hedge_at = now_.instant + options_.hedge_delay;
   schedule(op.request.deadline, id);
-  schedule(op.hedge_at, id);
   if (must_wait_for_session(op.request, p)) {
     const SessionDemand& demand = *op.request.session;
     op.session_until = op.request.deadline;
@@ -68,36 +71,51 @@ bool Stripe::Impl::begin_read_phase(Caller caller, Request request, Partition& p
   }
   Pending& kept = pending_.emplace(id, std::move(op)).first->second;
   ask_replicas(id, kept, false);
+  // Not if that has ended it: the object cannot be read.
+  if (auto it = pending_.find(id); it != pending_.end()) {
+    begin_hedging(id, it->second);
+    probe_slow(id, it->second);
+  }
   return true;
 }
 
-// Asks as many replicas as the level still needs, or all that are reachable.
+// Asks as many replicas as the level needs beside those that have answered or may still do; or all that are reachable.
 void Stripe::Impl::ask_replicas(uint64_t id, Pending& op, bool everyone) {
-  Partition& p = *op.partition;
-  auto object = store_.open(p.id, op.hash, op.request.operation.key);
-  if (!object.ok()) return end_read_phase(id, object.status());
-  ReadMessage message{id, p.id, op.request.operation.key, (*object)->digest(), config_->epoch};
-  std::string bytes = message.encode();
-  std::vector<uint32_t> expected(config_->regions.size(), 0);
-  ++expected[my_region_];
-  // The own region first: its answers come sooner.
-  std::vector<NodeIndex> candidates = p.owners;
-  std::stable_partition(candidates.begin(), candidates.end(), [&](NodeIndex n) { return region_of(n) == my_region_; });
+  std::vector<uint32_t> coming = op.acked;
+  for (NodeIndex n : op.asked) {
+    coming[region_of(n)] += peers_[n].reachable && std::count(op.answered.begin(), op.answered.end(), n) == 0;
+  }
+  for (const auto& [n, clock] : op.awaited) coming[region_of(n)] += peers_[n].reachable;
+  std::vector<NodeIndex> chosen, candidates = ranked(op.partition->owners, false);
   for (size_t region = 0; op.needs.fallbacks && region < config_->regions.size(); ++region) {
-    for (NodeIndex n : fallbacks_of(p, region)) candidates.push_back(n);
+    for (NodeIndex n : fallbacks_of(*op.partition, region)) candidates.push_back(n);
   }
   for (int round = 0; round < 2; ++round) {
     for (NodeIndex n : candidates) {
-      if (n == options_.self || !peers_[n].reachable || std::count(op.asked.begin(), op.asked.end(), n) > 0) continue;
+      if (std::count(op.asked.begin(), op.asked.end(), n) > 0 || std::count(chosen.begin(), chosen.end(), n) > 0)
+        continue;
       size_t region = region_of(n);
-      bool wanted = everyone || expected[region] < op.needs.owners.per_region[region] ||
-                    (round == 1 && !met(op.needs.owners, expected));
+      bool wanted = everyone || coming[region] < op.needs.owners.per_region[region] ||
+                    (round == 1 && !met(op.needs.owners, coming));
       if (!wanted) continue;
-      ++expected[region];
-      op.asked.push_back(n);
-      send(n, bytes);
+      ++coming[region];
+      chosen.push_back(n);
     }
   }
+  for (NodeIndex n : chosen) {
+    if (pending_.find(id) == pending_.end()) return;
+    ask_replica(id, op, n);
+  }
+}
+
+// May end the phase: when the object cannot be read.
+void Stripe::Impl::ask_replica(uint64_t id, Pending& op, NodeIndex to) {
+  Partition& p = *op.partition;
+  auto object = store_.open(p.id, op.hash, op.request.operation.key);
+  if (!object.ok()) return end_read_phase(id, object.status());
+  op.asked.push_back(to);
+  peers_[to].digests.sent(id, now_.instant);
+  send(to, ReadMessage{id, p.id, op.request.operation.key, (*object)->digest(), config_->epoch}.encode());
 }
 
 void Stripe::Impl::on_read(NodeIndex from, const ReadMessage& m) {
@@ -133,6 +151,7 @@ void Stripe::Impl::on_read(NodeIndex from, const ReadMessage& m) {
 }
 
 void Stripe::Impl::on_read_reply(NodeIndex from, ReadReplyMessage m) {
+  if (auto took = peers_[from].digests.answered(m.id, now_.instant)) peers_[from].digests.add(*took);
   auto it = pending_.find(m.id);
   if (it == pending_.end() || it->second.phase != Pending::Phase::kReading) return;
   Pending& op = it->second;
@@ -142,8 +161,7 @@ void Stripe::Impl::on_read_reply(NodeIndex from, ReadReplyMessage m) {
   }
   op.answered.push_back(from);
   if (m.answer == ReadReplyMessage::Answer::kNoVote) {
-    ask_replicas(m.id, op, true);
-    return;
+    return ask_replicas(m.id, op, false);
   }
   if (m.answer == ReadReplyMessage::Answer::kDiffers) {
     ++stats_.quorum_read_mismatches;
@@ -156,8 +174,10 @@ void Stripe::Impl::on_read_reply(NodeIndex from, ReadReplyMessage m) {
     if (!op.partition->causal.clock.covers(theirs)) {
       // What is missing is mostly on its way; if it is not here soon, it is asked for.
       op.awaited.emplace_back(from, std::move(theirs));
-      op.catch_up_at = now_.instant + Duration::millis(20);
-      schedule(op.catch_up_at, m.id);
+      if (op.catch_up_at.us == INT64_MAX) {
+        op.catch_up_at = now_.instant + kOnItsWay;
+        schedule(op.catch_up_at, m.id);
+      }
       awaiting_clock_[op.partition->id].push_back(m.id);
       return;
     }
@@ -170,6 +190,20 @@ void Stripe::Impl::count_vote(Pending& op, NodeIndex from) {
   ++op.acked[region_of(from)];
   const auto& owners = op.partition->owners;
   if (std::find(owners.begin(), owners.end(), from) == owners.end()) op.fallbacks.push_back(from);
+}
+
+// Asks for what a replica has and what did not come by itself. If another repair of the partition is under way, or this
+// one breaks off, it is tried again.
+void Stripe::Impl::fetch_awaited(uint64_t id, Pending& op) {
+  op.catch_up_at = Instant{INT64_MAX};
+  if (op.awaited.empty()) return;
+  for (const auto& [from, clock] : op.awaited) {
+    if (!peers_[from].reachable) continue;
+    start_catch_up(*op.partition, from);
+    break;
+  }
+  op.catch_up_at = now_.instant + kFetchAgain;
+  schedule(op.catch_up_at, id);
 }
 
 void Stripe::Impl::check_read_phase(uint64_t id) {
@@ -190,6 +224,8 @@ void Stripe::Impl::end_read_phase(uint64_t id, Status status) {
   auto it = pending_.find(id);
   Pending op = std::move(it->second);
   pending_.erase(it);
+  disarm_hedge(id, op);
+  if (status.ok()) count_hedge(op);
   awaiting_session_.erase(id);
   std::string key = gate_key(op.request);
   bool writer = is_write(op.request.operation.verb);

@@ -25,7 +25,10 @@ void Stripe::Impl::replicate(Partition& p, std::string_view encoded, uint64_t ac
     if (targets.empty()) continue;
     std::string bytes = message.encode();
     if (local) {
-      for (NodeIndex n : targets) send(n, bytes);
+      for (NodeIndex n : targets) {
+        if (message.ack_id != 0) peers_[n].digests.sent(message.ack_id, now_.instant);
+        send(n, bytes);
+      }
       stats_.deltas_sent += targets.size();
     } else {
       send(targets[p.id.arc % targets.size()], std::move(bytes));
@@ -78,7 +81,10 @@ void Stripe::Impl::on_write(NodeIndex from, const WriteMessage& m) {
 }
 
 void Stripe::Impl::on_write_ack(NodeIndex from, const WriteAckMessage& m) {
-  for (uint64_t id : m.ids) count_ack(id, from);
+  for (uint64_t id : m.ids) {
+    (void)peers_[from].digests.answered(id, now_.instant);
+    count_ack(id, from);
+  }
 }
 
 void Stripe::Impl::count_ack(uint64_t id, NodeIndex from) {
@@ -270,8 +276,11 @@ void Stripe::Impl::heard(NodeIndex from) {
 void Stripe::Impl::set_unreachable(NodeIndex peer) {
   if (!peers_[peer].reachable) return;
   peers_[peer].reachable = false;
+  peers_[peer].digests.forget_awaited();
+  peers_[peer].coordinated.forget_awaited();
   fail_operations_of(peer);
   send_pending_to_fallbacks(peer);
+  replace_replica(peer);
 }
 
 }  // namespace cartwheel::node

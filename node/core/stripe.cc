@@ -22,7 +22,8 @@ Stripe::Impl::Impl(std::shared_ptr<const ClusterConfig> config, StripeOptions op
       options_(std::move(options)),
       engine_(engine),
       store_(engine, options_.cache_bytes),
-      rng_(options_.seed) {
+      rng_(options_.seed),
+      hedge_budget_(options_.hedge_percent, options_.hedge_burst) {
   read_config();
   for (uint16_t k = 0; k < config_->keyspaces.size(); ++k) {
     if (config_->keyspaces[k].dropped) continue;
@@ -460,6 +461,7 @@ void Stripe::on_message(NodeIndex from, std::string_view bytes, Now now) {
 void Stripe::on_tick(Now now) {
   Impl& s = *impl_;
   s.begin_event(now);
+  s.fire_hedges();
   while (!s.timers_.empty() && s.timers_.begin()->first * kTimerGrainUs <= now.instant.us) {
     std::vector<uint64_t> due = std::move(s.timers_.begin()->second);
     s.timers_.erase(s.timers_.begin());
@@ -501,6 +503,7 @@ std::optional<Instant> Stripe::next_deadline() const {
   else
     next = s.next_sweep_;
   next = std::min(next, s.next_rows_);
+  if (!s.hedges_.empty()) next = std::min(next, s.hedges_.begin()->first);
   if (!s.timers_.empty()) next = std::min(next, Instant{s.timers_.begin()->first * kTimerGrainUs});
   return next;
 }

@@ -40,8 +40,12 @@ struct StripeOptions {
   Duration peer_timeout = Duration::millis(2000);      // silence after which a peer counts as unreachable
   Duration catch_up_delay = Duration::millis(300);     // how long a gap may be in flight before it is asked for
   Duration request_timeout = Duration::millis(2000);   // for requests that bring no deadline
-  Duration hedge_delay = Duration::millis(100);        // of a quorum read, before the other replicas are asked too
-  Duration sweep_interval = Duration::seconds(60);     // between two searches for expired objects
+  // Of a read that asks others: how long it waits for them when nothing is known of how fast they are; and the least
+  // that it waits before all others are asked, whatever the budget says.
+  Duration hedge_delay = Duration::millis(100);
+  uint32_t hedge_percent = 5;                       // requests more than necessary, of the reads that ask others
+  uint32_t hedge_burst = 100;                       // and so many at once
+  Duration sweep_interval = Duration::seconds(60);  // between two searches for expired objects
   size_t cache_bytes = limits::kCacheBytes;
   size_t catch_up_chunk_bytes = limits::kCatchUpChunkBytes;
   size_t log_entries = limits::kDotLogEntries;  // dots that the log keeps for replicas that lack them
@@ -102,6 +106,10 @@ struct StripeStats {
   // the help of such fallbacks.
   uint64_t fallback_taken = 0, fallback_refused = 0, fallback_handed_back = 0, fallback_expired = 0;
   uint64_t fallback_deltas = 0, fallback_bytes = 0, fallback_oldest_seconds = 0, fallback_counted = 0;
+  // Reads, and phases of writes, that asked other nodes, passed on ones included; requests that were sent because an
+  // answer was late, those of them whose answer came first, reads that would have sent one and had no budget; and
+  // requests that were sent to find out whether a replica is still slow.
+  uint64_t shared_reads = 0, hedges = 0, hedges_won = 0, hedges_refused = 0, probes = 0;
   uint64_t rejected_messages = 0;  // malformed, or with a time too far in the future
   uint64_t expired_objects = 0;
   uint64_t loaded_rows = 0, loaded_bytes = 0;  // by snapshots of partitions that this node got

@@ -2,6 +2,7 @@
 //   stripe.cc       life: recovery, turns, the engine's rows, looking in
 //   coordinator.cc  requests: levels, forwarding, answers
 //   read_phase.cc   quorum reads, and the order of requests for one key meanwhile
+//   hedge.cc        who is asked first, and who next when an answer is late
 //   session.cc      what session tokens demand of a read, and what replies tell them
 //   fallback.cc     deltas kept for owners that cannot be reached, and handed back
 //   replication.cc  deltas and acks between replicas, clock announcements, which peers are reachable
@@ -26,6 +27,7 @@
 
 #include "base/rng.h"
 #include "node/core/execute.h"
+#include "node/core/latency.h"
 #include "node/core/message.h"
 #include "node/core/partition.h"
 #include "node/core/stripe.h"
@@ -74,9 +76,13 @@ struct Stripe::Impl {
     crdt::Actor actor;                 // kWriting: of the write's dots
     crdt::DotSet::Interval seqs{};     // kWriting: of the write's dots, which are this node's in `partition`
     NodeIndex forwarded_to = kNoNode;
+    std::vector<NodeIndex> candidates;  // kForwarded: whom a read may be passed on to, too
+    std::vector<NodeIndex> hedged;      // of those asked, the ones that were asked because others were slow
+    bool hedge_refused = false;         // for want of budget
     // kReading: replicas that have what is missing here, and what they have
     std::vector<std::pair<NodeIndex, crdt::Clock>> awaited;
-    Instant hedge_at{INT64_MAX};
+    Instant hedge_at{INT64_MAX};        // when its entry in hedges_ is due
+    Instant last_resort_at{INT64_MAX};  // when everybody else is asked
     Instant catch_up_at{INT64_MAX};
     Instant session_until{INT64_MAX};  // kReading: no longer does it wait for what its session demands
   };
@@ -108,6 +114,8 @@ struct Stripe::Impl {
     bool full = false;             // it is no fallback for more
     std::set<uint64_t> forwarded;  // ids of requests that it passed on to here, the latest ones
     uint64_t forwarded_floor = 0;  // those up to here are forgotten
+    AnswerTimes digests;           // of reads; acks are awaited among them
+    AnswerTimes coordinated;       // of requests that were passed on to it
     uint64_t summary_id = 0;       // of the summary of trees that waits for its answer
     Instant next_summary{};
   };
@@ -258,10 +266,13 @@ struct Stripe::Impl {
   bool begin_read_phase(Caller caller, Request request, Partition& p, uint64_t hash, Needs wanted);
   void ask_replicas(uint64_t id, Pending& op, bool everyone);
   void count_vote(Pending& op, NodeIndex from);
+  void ask_replica(uint64_t id, Pending& op, NodeIndex to);
+  void fetch_awaited(uint64_t id, Pending& op);
   void check_read_phase(uint64_t id);
   void end_read_phase(uint64_t id, Status status);
   void release_gate(const std::string& key, bool writer);
   void pump_gate(const std::string& key);
+  void pass_on(uint64_t id, Pending& op, NodeIndex to);
   void answer(Caller& caller, Reply reply, bool at_once = false);
   void finish(uint64_t id, Reply reply);
   void on_gated_deadline(uint64_t id);
@@ -280,6 +291,23 @@ struct Stripe::Impl {
   void on_forward(NodeIndex from, ForwardMessage m);
   void on_forward_reply(NodeIndex from, ForwardReplyMessage m);
   static std::string gate_key(const Request& request);
+
+  // --- hedge.cc
+  std::vector<NodeIndex> ranked(const std::vector<NodeIndex>& nodes, bool to_coordinate) const;
+  Duration expected_of(NodeIndex n, bool to_coordinate) const;
+  Duration usual_wait(NodeIndex asked, const std::vector<NodeIndex>& nodes, bool to_coordinate) const;
+  Duration hedge_wait(const Pending& op) const;
+  void begin_hedging(uint64_t id, Pending& op);
+  void arm_hedge(uint64_t id, Pending& op, Instant at);
+  void disarm_hedge(uint64_t id, Pending& op);
+  void fire_hedges();
+  void hedge(uint64_t id, Pending& op, Instant due);
+  NodeIndex next_replica(const Pending& op) const;
+  NodeIndex next_coordinator(const Pending& op) const;
+  void probe_slow(uint64_t id, Pending& op);
+  static bool awaits_answers(const Pending& op);
+  void count_hedge(const Pending& op);
+  void replace_replica(NodeIndex peer);
 
   // --- session.cc
   bool has_session(const Request& request) const;
@@ -492,6 +520,9 @@ struct Stripe::Impl {
   std::map<PartitionId, std::vector<uint64_t>> awaiting_clock_;
   std::set<uint64_t> awaiting_session_;              // operations whose session's demand was not met when they began
   std::map<int64_t, std::vector<uint64_t>> timers_;  // by 5 ms
+  std::set<std::pair<Instant, uint64_t>> hedges_;    // of pending operations that wait for others
+  SentBudget hedge_budget_;
+  uint64_t read_phases_ = 0;
 
   std::map<PartitionId, Repair> repairs_;
   int joins_ = 0;        // of the repairs, those that are joining

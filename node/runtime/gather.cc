@@ -11,7 +11,7 @@ namespace cartwheel::node {
 
 void add(StripeStats& to, const StripeStats& from) {
   // A counter that is added to StripeStats has to be added here: the size tells when that was forgotten.
-  static_assert(sizeof(StripeStats) == 48 * sizeof(uint64_t), "sum the new counters too");
+  static_assert(sizeof(StripeStats) == 53 * sizeof(uint64_t), "sum the new counters too");
   to.reads += from.reads;
   to.writes += from.writes;
   to.forwards += from.forwards;
@@ -49,6 +49,11 @@ void add(StripeStats& to, const StripeStats& from) {
   to.repair_alarms += from.repair_alarms;
   to.alarmed += from.alarmed;
   to.quorum_read_mismatches += from.quorum_read_mismatches;
+  to.shared_reads += from.shared_reads;
+  to.hedges += from.hedges;
+  to.hedges_won += from.hedges_won;
+  to.hedges_refused += from.hedges_refused;
+  to.probes += from.probes;
   to.rejected_messages += from.rejected_messages;
   to.expired_objects += from.expired_objects;
   to.loaded_rows += from.loaded_rows;

@@ -16,9 +16,10 @@ namespace cartwheel::node {
 
 class StripeCluster {
  public:
-  // `regions[i]` nodes in region i, every one a replica of the one keyspace, with `level` for reads and writes.
+  // `regions[i]` nodes in region i, every one a replica of the one keyspace, or `copies` of each region, with `level`
+  // for reads and writes.
   StripeCluster(const std::vector<uint32_t>& regions, const std::string& level, StripeOptions options = {},
-                uint32_t partitions = 8) {
+                uint32_t partitions = 8, uint32_t copies = 0) {
     config_.name = "test";
     config_.partitions = partitions;
     Keyspace keyspace;
@@ -26,7 +27,7 @@ class StripeCluster {
     keyspace.read = keyspace.write = *Level::parse(level);
     for (size_t r = 0; r < regions.size(); ++r) {
       std::string region = "r" + std::to_string(r);
-      keyspace.replicas[region] = regions[r];
+      keyspace.replicas[region] = copies > 0 ? copies : regions[r];
       for (uint32_t i = 0; i < regions[r]; ++i) {
         NodeInfo node;
         node.name = region + "-" + std::to_string(i);
@@ -72,17 +73,25 @@ class StripeCluster {
     settle(n);
   }
   void kill(NodeIndex n) { stripes_[n].reset(); }
+  // Node n does nothing until it goes on; what is sent to it waits.
+  void stand_still(NodeIndex n) { still_.insert(n); }
+  void go_on(NodeIndex n) {
+    still_.erase(n);
+    network_.insert(network_.begin(), held_.begin(), held_.end());
+    held_.clear();
+    deliver();
+  }
   void wipe(NodeIndex n) {
     kill(n);
     engines_[n] = std::make_unique<storage::MemoryEngine>();
   }
 
-  void run(Duration time) {
+  void run(Duration time, int64_t step_ms = 10) {
     for (Instant end = now_.instant + time; now_.instant < end;) {
-      now_.instant = now_.instant + Duration::millis(10);
-      now_.wall.ms += 10;
+      now_.instant = now_.instant + Duration::millis(step_ms);
+      now_.wall.ms += step_ms;
       for (NodeIndex n = 0; n < stripes_.size(); ++n) {
-        if (stripes_[n] == nullptr) continue;
+        if (stripes_[n] == nullptr || still_.contains(n)) continue;
         stripes_[n]->on_tick(now_);
         settle(n);
       }
@@ -122,6 +131,10 @@ class StripeCluster {
       auto [from, message] = std::move(network_.front());
       network_.pop_front();
       if (stripes_[message.to] == nullptr) continue;
+      if (still_.contains(message.to)) {
+        held_.push_back({from, std::move(message)});
+        continue;
+      }
       stripes_[message.to]->on_message(from, message.bytes, now_);
       settle(message.to);
     }
@@ -142,7 +155,8 @@ class StripeCluster {
   std::vector<StripeOptions> options_;
   std::vector<std::unique_ptr<storage::MemoryEngine>> engines_;
   std::vector<std::unique_ptr<Stripe>> stripes_;
-  std::deque<std::pair<NodeIndex, Output::Message>> network_;
+  std::deque<std::pair<NodeIndex, Output::Message>> network_, held_;
+  std::set<NodeIndex> still_;
   std::set<std::pair<NodeIndex, NodeIndex>> cuts_;
   Now now_{{1'000'000}, {1'700'000'000'000}};
 };

@@ -119,6 +119,15 @@ void write_operations(TextWriter& out, const StripeStats& s) {
   out.gauge("cartwheel_coordinator_pending_operations", "Operations in flight.", s.pending_operations);
   out.counter("cartwheel_coordinator_read_mismatches_total", "Reads whose replicas disagreed.",
               s.quorum_read_mismatches);
+  out.counter("cartwheel_coordinator_shared_reads_total", "Reads, and looks before a write, that asked other nodes.",
+              s.shared_reads);
+  out.counter("cartwheel_coordinator_hedges_total", "Requests sent because the answer of another node was late.",
+              s.hedges);
+  out.counter("cartwheel_coordinator_hedges_won_total", "Reads that such a request answered first.", s.hedges_won);
+  out.counter("cartwheel_coordinator_hedges_refused_total", "Reads that had to wait because the budget was spent.",
+              s.hedges_refused);
+  out.counter("cartwheel_coordinator_probes_total", "Requests sent to find out whether a replica is still slow.",
+              s.probes);
 }
 
 void write_replication(TextWriter& out, const StripeStats& s) {
