@@ -223,14 +223,13 @@ void Stripe::Impl::on_fallbacks_announced(NodeIndex from, const AnnounceMessage&
   }
 }
 
-// `node` is about to tell anew what it keeps; and what owners told it before counts no more here.
+// `node` is about to tell anew what it keeps.
 void Stripe::Impl::forget_fallback(NodeIndex node) {
   for (const PartitionId& id : with_guests_) {
     Partition* p = find(id);
     if (p == nullptr) continue;
     if (auto guest = p->guests.find(node); guest != p->guests.end() && guest->second.fallback) p->guests.erase(guest);
   }
-  for (auto& [id, kept] : fallbacks_) kept.owners.erase(node);
 }
 
 void Stripe::Impl::serve_fallback(NodeIndex from, const CatchUpMessage& m) {

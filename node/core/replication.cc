@@ -133,6 +133,7 @@ void Stripe::Impl::on_announce(NodeIndex from, AnnounceMessage m) {
     peer.acked_version = 0;
     peer.epoch = 0;
     peer.as_of = WallTime{INT64_MIN};
+    for (auto& [id, kept] : fallbacks_) kept.owners.erase(from);  // it may have lost some of it
     // Clocks of the old life stay known to be there: a restart keeps them, and if it lost some, its new announcement
     // says so at once.
   }
