@@ -215,7 +215,11 @@ void Stripe::Impl::check_read_phase(uint64_t id) {
     count_vote(op, awaited.first);
     return true;
   });
-  if (met(op.needs.owners, op.acked) && !must_wait_for_session(op.request, *op.partition)) {
+  if (!met(op.needs.owners, op.acked)) return;
+  if (must_wait_for_session(op.request, *op.partition)) {
+    // Also if it was not so when the phase began: what was covered up to a time need not be when a peer tells more.
+    awaiting_session_.insert(id);
+  } else {
     end_read_phase(id, Status::Ok());
   }
 }

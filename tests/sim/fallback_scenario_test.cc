@@ -7,6 +7,7 @@
 
 #include "tests/sim/checkers.h"
 #include "tests/sim/ring_histories.h"
+#include "tests/sim/run_seed.h"
 #include "tests/sim/sim_world.h"
 
 namespace cartwheel::sim {
@@ -252,6 +253,16 @@ TEST_F(SmallFallbacks, TakeNoMoreThanTheyMayAndNoLonger) {
   world.start(owners[1]);
   world.start(owners[2]);
   expect_settled();
+}
+
+// Seeds that failed once: a fallback that forgot what owners had told it (3, 182, 71252, 71364), a checker that took a
+// second loss for the first (5612), and a read with a session that nobody woke (71025).
+TEST(Seeds, WithFallbacksThatFailedOncePass) {
+  for (uint64_t seed : {3, 182, 5612, 71025, 71252, 71364}) {
+    SeedResult result = run_seed(seed, false, {.fallbacks = true});
+    EXPECT_FALSE(result.failure) << "seed " << seed << ": " << *result.failure
+                                 << "\nreplay: cartwheel_sim --fallbacks --seed " << seed;
+  }
 }
 
 }  // namespace
