@@ -69,6 +69,8 @@ class ByteBudget {
  public:
   explicit ByteBudget(uint64_t per_second) : per_second_(static_cast<int64_t>(per_second)), left_(per_second_) {}
   bool may_take(Instant now);
+  // After may_take() was false: how long it will be. REQUIRES: per_second > 0.
+  Duration paid_back_in() const { return {(1 - left_) * 1'000'000 / per_second_ + 1}; }
   void take(uint64_t bytes) { left_ -= static_cast<int64_t>(bytes); }
 
  private:

@@ -8,7 +8,7 @@
 //           else a mark among the stages says that the join has begun, and it is not broken off any more, by no later
 //           life either (exchange.cc)
 //
-// The operator may accept the removals (repair_now); then the refused sources are asked again, and nothing is counted.
+// The operator may accept the removals (accept_losses); then the refused sources are asked again, and nothing is counted.
 // Catch-up needs none of this: a delta says what it removes. The tree exchange neither: it removes nothing.
 
 #include "base/planted.h"

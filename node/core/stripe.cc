@@ -452,7 +452,7 @@ void Stripe::on_message(NodeIndex from, std::string_view bytes, Now now) {
       if (s.defer_tree(from, bytes)) return;
       return handle(TreeMessage::decode(bytes), [&](auto m) { s.on_tree(from, m); });
     case MessageType::kTreeReply:
-      s.charge_trees(bytes.size());
+      s.tree_budget_.take(bytes.size());
       if (s.defer_tree(from, bytes)) return;
       return handle(TreeReplyMessage::decode(bytes), [&](auto m) { s.on_tree_reply(from, m); });
   }

@@ -429,8 +429,6 @@ struct Stripe::Impl {
   std::vector<Partition*> shared_with(NodeIndex peer);
   std::vector<uint64_t> fingerprints(const std::vector<Partition*>& partitions) const;
   void send_tree(NodeIndex to, std::string bytes);
-  void charge_trees(size_t bytes);
-  Duration wait_for_tree_budget();
   void tick_trees();
   void send_summary(NodeIndex to);
   void on_summary_reply(NodeIndex from, const TreeReplyMessage& m);
@@ -555,8 +553,7 @@ struct Stripe::Impl {
   std::deque<std::pair<NodeIndex, std::string>> deferred_trees_;
   std::optional<WallTime> repairing_now_;  // since when an operator wants everything compared
   bool repair_paused_ = false;
-  int64_t tree_budget_ = 0;  // bytes that tree exchanges may still take, below 0 what they took too early
-  Instant tree_budget_at_{};
+  ByteBudget tree_budget_{options_.tree_bytes_per_second};
   Instant next_scan_{}, next_tree_{};
 
   Instant next_announce_{}, next_housekeeping_{}, next_sweep_{};

@@ -84,23 +84,8 @@ std::vector<uint64_t> Stripe::Impl::fingerprints(const std::vector<Partition*>& 
 void Stripe::Impl::send_tree(NodeIndex to, std::string bytes) {
   stats_.tree_bytes_sent += bytes.size();
   ++stats_.tree_messages_sent;
-  charge_trees(bytes.size());
+  tree_budget_.take(bytes.size());
   send(to, std::move(bytes));
-}
-
-void Stripe::Impl::charge_trees(size_t bytes) {
-  tree_budget_ -= static_cast<int64_t>(bytes);
-}
-
-// How long until a step may be asked for: at most what a second may take is saved up, and what was taken beyond it is
-// waited for.
-Duration Stripe::Impl::wait_for_tree_budget() {
-  const auto rate = static_cast<int64_t>(options_.tree_bytes_per_second);
-  if (rate == 0) return {};
-  const int64_t passed_us = std::min<int64_t>((now_.instant - tree_budget_at_).us, 1'000'000);
-  tree_budget_at_ = now_.instant;
-  tree_budget_ = std::min(rate, tree_budget_ + rate * passed_us / 1'000'000);
-  return tree_budget_ >= 0 ? Duration{} : Duration{std::max<int64_t>(1000, -tree_budget_ * 1'000'000 / rate)};
 }
 
 // --- asking ----------------------------------------------------------------------------------------------------------
@@ -177,8 +162,8 @@ void Stripe::Impl::ask_tree(TreeExchange& x) {
     return;
   }
   x.last_progress = now_.instant;
-  if (const Duration wait = wait_for_tree_budget(); wait.us > 0) {
-    x.retry_at = now_.instant + wait;
+  if (options_.tree_bytes_per_second > 0 && !tree_budget_.may_take(now_.instant)) {
+    x.retry_at = now_.instant + std::max(Duration::millis(1), tree_budget_.paid_back_in());
     next_tree_ = std::min(next_tree_, *x.retry_at);
     return;
   }
