@@ -405,6 +405,17 @@ bool Stripe::Impl::is_met(const Pending& op) const {
          (!op.needs.others || planted(Bug::kWriteCountsOldOwnersOnly) || met(*op.needs.others, op.others_acked));
 }
 
+// Whether a read phase may still get its votes, of those who can be reached now.
+bool Stripe::Impl::can_be_met(const Pending& op) const {
+  if (op.needs.fallbacks) return true;  // whoever is one next may be
+  std::vector<uint32_t> possible = op.acked;
+  for (NodeIndex n : op.partition->owners) {
+    possible[region_of(n)] += peers_[n].reachable && std::count(op.answered.begin(), op.answered.end(), n) == 0;
+  }
+  for (const auto& [n, clock] : op.awaited) ++possible[region_of(n)];
+  return met(op.needs.owners, possible);
+}
+
 // REQUIRES: this node is one of the owners.
 bool Stripe::Impl::reachable_enough(const Needs& wanted, const Partition& p) const {
   auto reachable = [&](const Need& need, const std::vector<NodeIndex>& nodes, bool fallbacks) {

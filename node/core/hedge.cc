@@ -178,6 +178,7 @@ void Stripe::Impl::probe_slow(uint64_t id, Pending& op) {
     if (expected_of(*n, false).us <= 2 * expected_of(op.asked[0], false).us + kSlowBeyond.us) return;
     if (!hedge_budget_.take(true)) return;
     ++stats_.probes;
+    op.probed = *n;
     return ask_replica(id, op, *n);
   }
 }
@@ -189,13 +190,16 @@ bool Stripe::Impl::awaits_answers(const Pending& op) {
 
 // The operation has what it needs: was that because more were asked than necessary?
 void Stripe::Impl::count_hedge(const Pending& op) {
-  if (op.hedged.empty() || !awaits_answers(op)) return;
-  stats_.hedges_won += std::any_of(op.hedged.begin(), op.hedged.end(), [&](NodeIndex n) {
-    return std::count(op.answered.begin(), op.answered.end(), n) > 0;
-  });
+  auto answered = [&](NodeIndex n) { return std::count(op.answered.begin(), op.answered.end(), n) > 0; };
+  auto late = [&](NodeIndex n) {
+    return n != op.probed && std::count(op.hedged.begin(), op.hedged.end(), n) == 0 && !answered(n);
+  };
+  stats_.hedges_won +=
+      std::any_of(op.hedged.begin(), op.hedged.end(), answered) && std::any_of(op.asked.begin(), op.asked.end(), late);
 }
 
-// Read phases that have asked a peer whose connection broke ask the next one at once.
+// Read phases that have asked a peer whose connection broke ask the next one at once; those that nobody else can help
+// fail now, like those that begin now.
 void Stripe::Impl::replace_replica(NodeIndex peer) {
   std::vector<uint64_t> ids;
   for (const auto& [id, op] : pending_) {
@@ -212,6 +216,12 @@ void Stripe::Impl::replace_replica(NodeIndex peer) {
     Pending& op = it->second;
     if (std::count(op.answered.begin(), op.answered.end(), peer) == 0) std::erase(op.asked, peer);
     ask_replicas(id, op, false);
+    it = pending_.find(id);
+    if (it == pending_.end() || can_be_met(it->second)) continue;
+    const Request& request = it->second.request;
+    const Level& usual = config_->keyspaces[request.keyspace].read;
+    const Level level = is_write(request.operation.verb) ? usual : request.level.value_or(usual);
+    end_read_phase(id, unreachable_error(level, *it->second.partition));
   }
 }
 

@@ -78,6 +78,7 @@ struct Stripe::Impl {
     NodeIndex forwarded_to = kNoNode;
     std::vector<NodeIndex> candidates;  // kForwarded: whom a read may be passed on to, too
     std::vector<NodeIndex> hedged;      // of those asked, the ones that were asked because others were slow
+    NodeIndex probed = kNoNode;         // was asked to find out whether it is slow
     bool hedge_refused = false;         // for want of budget
     // kReading: replicas that have what is missing here, and what they have
     std::vector<std::pair<NodeIndex, crdt::Clock>> awaited;
@@ -284,6 +285,7 @@ struct Stripe::Impl {
   Result<Needs> needs_of(const Request& request, const Partition& p, bool for_read);
   void count_answers(Pending& op) const;
   bool is_met(const Pending& op) const;
+  bool can_be_met(const Pending& op) const;
   bool reachable_enough(const Needs& wanted, const Partition& p) const;
   Status unreachable_error(const Level& level, const Partition& p) const;
   void on_read(NodeIndex from, const ReadMessage& m);

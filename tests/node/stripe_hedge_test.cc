@@ -131,6 +131,38 @@ TEST_F(StripeHedge, ABrokenConnectionHasTheNextOneAskedAtOnce) {
   EXPECT_EQ(cluster[0].stats().hedges, 0u);
 }
 
+TEST_F(StripeHedge, AReadThatNobodyElseCanHelpFailsAtOnceAndNamesWhomItMissed) {
+  StripeCluster cluster({3}, "all");
+  cluster.stand_still(2);
+  std::optional<Reply> reply;
+  cluster.submit(0, op(Verb::kGet, "k"), [&](Reply r) { reply = std::move(r); });
+  cluster.settle(0);
+  cluster.deliver();
+  EXPECT_FALSE(reply.has_value());
+  cluster.kill(2);
+  cluster[0].on_peer_connection(2, false, cluster.now());
+  cluster.settle(0);
+  ASSERT_TRUE(reply.has_value());
+  EXPECT_EQ(reply->status.code(), Code::kUnavailable);
+  EXPECT_NE(reply->status.message().find("no connection to r0-2"), std::string::npos) << reply->status.message();
+}
+
+TEST_F(StripeHedge, AWriteWaitsForAConnectionThatMayComeBack) {
+  StripeCluster cluster({3}, "all");
+  cluster.stand_still(2);
+  std::optional<Reply> reply;
+  cluster.submit(0, op(Verb::kSet, "k", {"v"}), [&](Reply r) { reply = std::move(r); });
+  cluster.settle(0);
+  cluster[0].on_peer_connection(2, false, cluster.now());
+  cluster.settle(0);
+  cluster.deliver();
+  EXPECT_FALSE(reply.has_value());
+  cluster.go_on(2);
+  cluster.run(Duration::millis(10));
+  ASSERT_TRUE(reply.has_value());
+  EXPECT_TRUE(reply->status.ok()) << reply->status.message();
+}
+
 // The node itself was not running for a while: that its timers are late says nothing about the others.
 TEST_F(StripeHedge, ANodeThatStoodStillItselfDoesNotBlameOthers) {
   StripeCluster cluster({3}, "quorum");
