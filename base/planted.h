@@ -37,6 +37,8 @@ enum class Bug {
   kTokenForgetsReads,       // a session token remembers what was written, not what was read
   kHedgeNever,              // a read waits for the replicas that it has asked, however slow they are
   kHedgeWithoutBudget,      // hedges do not look at their budget
+  kNudgeWithoutLook,        // whoever a read finds behind is told so at once, though the writes may be on their way
+  kNudgeBelieved,           // a replica counts the dots that it is told of as applied
   // Of quarantine:
   kQuarantineKeepsClock,  // a partition that is rebuilt keeps its clock, and what it lacks counts as removed
   kQuarantineTakesLess,   // it is rebuilt from a replica that lacks what was acknowledged here

@@ -158,6 +158,7 @@ void Stripe::Impl::on_catch_up(NodeIndex from, const CatchUpMessage& m) {
     }
   }
   reply.deltas.assign(deltas.begin(), deltas.end());
+  charge_read_repair(from, m.partition, bytes);
   send(from, reply.encode());
 }
 

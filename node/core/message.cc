@@ -140,7 +140,7 @@ std::optional<MessageType> message_type(std::string_view bytes) {
   MsgReader r(bytes);
   r.array();
   uint64_t type = r.uint();
-  if (!r.ok() || type < 1 || type > static_cast<uint64_t>(MessageType::kTreeReply)) return {};
+  if (!r.ok() || type < 1 || type > static_cast<uint64_t>(MessageType::kNudge)) return {};
   return static_cast<MessageType>(type);
 }
 
@@ -424,6 +424,33 @@ Result<AnnounceAckMessage> AnnounceAckMessage::decode(std::string_view bytes) {
   MsgReader r = open(bytes, MessageType::kAnnounceAck, 2);
   AnnounceAckMessage m{r.uint(), r.uint()};
   return finished(r, m);
+}
+
+std::string NudgeMessage::encode() const {
+  std::string out;
+  MsgWriter w = begin(out, MessageType::kNudge, 3);
+  write(w, partition);
+  w.array(static_cast<uint32_t>(dots.size() * 3));
+  for (const crdt::Dot& dot : dots) {
+    w.uint(dot.actor.node);
+    w.uint(dot.actor.epoch);
+    w.uint(dot.seq);
+  }
+  return out;
+}
+
+Result<NudgeMessage> NudgeMessage::decode(std::string_view bytes) {
+  MsgReader r = open(bytes, MessageType::kNudge, 3);
+  NudgeMessage m;
+  m.partition = read_partition(r);
+  uint32_t n = r.array();
+  if (n % 3 != 0 || n / 3 > limits::kNudgedDots) r.fail();
+  for (n /= 3; n > 0 && r.ok(); --n) {
+    uint64_t node = r.uint(), epoch = r.uint(), seq = r.uint();
+    if (node > UINT32_MAX || seq == 0 || seq > crdt::kMaxSeq) r.fail();
+    m.dots.push_back({{static_cast<uint32_t>(node), epoch}, seq});
+  }
+  return finished(r, std::move(m));
 }
 
 std::string CatchUpMessage::encode() const {

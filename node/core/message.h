@@ -33,6 +33,7 @@ enum class MessageType : uint8_t {
   kExchangeReply = 12,
   kTree = 13,  // tree_message.h
   kTreeReply = 14,
+  kNudge = 15,
 };
 
 // Whether a request of a client waits for this message, so that it should not be held back to be sent in company. False
@@ -131,6 +132,15 @@ struct AnnounceAckMessage {
   uint64_t version = 0;
   std::string encode() const;
   static Result<AnnounceAckMessage> decode(std::string_view bytes);
+};
+
+// A read has found you behind: I have these dots, and you lacked them, among others. [type, keyspace, arc, [node,
+// epoch, seq, …]]
+struct NudgeMessage {
+  PartitionId partition;
+  std::vector<crdt::Dot> dots;  // at most limits::kNudgedDots
+  std::string encode() const;
+  static Result<NudgeMessage> decode(std::string_view bytes);
 };
 
 // Which deltas do I lack? [type, id, keyspace, arc, clock]

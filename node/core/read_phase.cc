@@ -153,7 +153,8 @@ void Stripe::Impl::on_read(NodeIndex from, const ReadMessage& m) {
 void Stripe::Impl::on_read_reply(NodeIndex from, ReadReplyMessage m) {
   if (auto took = peers_[from].digests.answered(m.id, now_.instant)) peers_[from].digests.add(*took);
   auto it = pending_.find(m.id);
-  if (it == pending_.end() || it->second.phase != Pending::Phase::kReading) return;
+  if (it == pending_.end()) return on_second_look(from, m);
+  if (it->second.phase != Pending::Phase::kReading) return;
   Pending& op = it->second;
   if (std::count(op.asked.begin(), op.asked.end(), from) == 0 ||
       std::count(op.answered.begin(), op.answered.end(), from) > 0) {
@@ -171,6 +172,7 @@ void Stripe::Impl::on_read_reply(NodeIndex from, ReadReplyMessage m) {
       ++stats_.rejected_messages;
       return;
     }
+    note_laggard(from, *op.partition, op.request.operation.key, theirs);
     if (!op.partition->causal.clock.covers(theirs)) {
       // What is missing is mostly on its way; if it is not here soon, it is asked for.
       op.awaited.emplace_back(from, std::move(theirs));

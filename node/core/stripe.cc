@@ -448,6 +448,8 @@ void Stripe::on_message(NodeIndex from, std::string_view bytes, Now now) {
       return handle(ExchangeMessage::decode(bytes), [&](auto m) { s.on_exchange(from, m); });
     case MessageType::kExchangeReply:
       return handle(ExchangeReplyMessage::decode(bytes), [&](auto m) { s.on_exchange_reply(from, m); });
+    case MessageType::kNudge:
+      return handle(NudgeMessage::decode(bytes), [&](auto m) { s.on_nudge(from, m); });
     case MessageType::kTree:
       if (s.defer_tree(from, bytes)) return;
       return handle(TreeMessage::decode(bytes), [&](auto m) { s.on_tree(from, m); });
@@ -467,6 +469,7 @@ void Stripe::on_tick(Now now) {
     s.timers_.erase(s.timers_.begin());
     for (uint64_t id : due) s.on_deadline(id);
   }
+  if (s.next_laggard_ <= now.instant) s.tend_laggards();
   if (s.next_announce_ <= now.instant) {
     s.next_announce_ = now.instant + s.options_.announce_interval;
     for (NodeIndex n = 0; n < s.peers_.size(); ++n) {
@@ -502,7 +505,7 @@ std::optional<Instant> Stripe::next_deadline() const {
     next = std::min({next, s.next_housekeeping_, s.next_tree_, std::max(s.next_scan_, s.now_.instant)});
   else
     next = s.next_sweep_;
-  next = std::min(next, s.next_rows_);
+  next = std::min({next, s.next_rows_, s.next_laggard_});
   if (!s.hedges_.empty()) next = std::min(next, s.hedges_.begin()->first);
   if (!s.timers_.empty()) next = std::min(next, Instant{s.timers_.begin()->first * kTimerGrainUs});
   return next;

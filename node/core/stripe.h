@@ -43,8 +43,12 @@ struct StripeOptions {
   // Of a read that asks others: how long it waits for them when nothing is known of how fast they are; and the least
   // that it waits before all others are asked, whatever the budget says.
   Duration hedge_delay = Duration::millis(100);
-  uint32_t hedge_percent = 5;                       // requests more than necessary, of the reads that ask others
-  uint32_t hedge_burst = 100;                       // and so many at once
+  uint32_t hedge_percent = 5;  // requests more than necessary, of the reads that ask others
+  uint32_t hedge_burst = 100;  // and so many at once
+  // A replica that a read found behind is asked again after this long, and told if it still is.
+  Duration read_repair_delay = Duration::millis(100);
+  // Of that, the deltas included that it then fetches; beyond it nobody is told. 0: no bound.
+  uint64_t read_repair_bytes_per_second = limits::kReadRepairBytesPerSecond;
   Duration sweep_interval = Duration::seconds(60);  // between two searches for expired objects
   size_t cache_bytes = limits::kCacheBytes;
   size_t catch_up_chunk_bytes = limits::kCatchUpChunkBytes;
@@ -101,6 +105,9 @@ struct StripeStats {
   uint64_t deltas_sent = 0, deltas_applied = 0, deltas_skipped = 0;
   uint64_t catch_ups = 0, catch_up_deltas = 0, full_exchanges = 0, full_exchange_objects = 0;
   uint64_t quorum_read_mismatches = 0;
+  // Replicas that were told that a read has found them behind, those that were not for want of budget, and catch-ups
+  // that were begun here because another replica told so.
+  uint64_t read_repair_told = 0, read_repair_dropped = 0, read_repair_catch_ups = 0;
   // Of deltas kept here for owners that could not be reached: taken, refused because there was no room, dropped because
   // all owners have them, and dropped because that took too long; and what is kept now. Levels that were met here by
   // the help of such fallbacks.

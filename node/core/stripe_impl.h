@@ -2,6 +2,7 @@
 //   stripe.cc       life: recovery, turns, the engine's rows, looking in
 //   coordinator.cc  requests: levels, forwarding, answers
 //   read_phase.cc   quorum reads, and the order of requests for one key meanwhile
+//   read_repair.cc  replicas that a read found behind are told so
 //   hedge.cc        who is asked first, and who next when an answer is late
 //   session.cc      what session tokens demand of a read, and what replies tell them
 //   fallback.cc     deltas kept for owners that cannot be reached, and handed back
@@ -119,6 +120,15 @@ struct Stripe::Impl {
     AnswerTimes coordinated;       // of requests that were passed on to it
     uint64_t summary_id = 0;       // of the summary of trees that waits for its answer
     Instant next_summary{};
+  };
+
+  // A replica that a read has found to lack something of a partition (read_repair.cc).
+  struct Laggard {
+    enum class Step : uint8_t { kNoted, kAsked, kTold } step = Step::kNoted;
+    Instant due{};         // kNoted: it is asked again; later: it is forgotten
+    uint64_t ask = 0;      // kAsked: the id of the question
+    std::string key;       // in which it differed
+    crdt::DotSet missing;  // of what was here then, what it is not known to have got
   };
 
   // A repair of one partition that is under way, by catch-up or by full exchange.
@@ -293,6 +303,17 @@ struct Stripe::Impl {
   void on_forward(NodeIndex from, ForwardMessage m);
   void on_forward_reply(NodeIndex from, ForwardReplyMessage m);
   static std::string gate_key(const Request& request);
+
+  // --- read_repair.cc
+  void note_laggard(NodeIndex from, Partition& p, const std::string& key, const crdt::Clock& theirs);
+  void tend_laggards();
+  bool look_again(NodeIndex node, PartitionId id, Laggard& laggard);
+  void on_second_look(NodeIndex from, const ReadReplyMessage& m);
+  void tell(NodeIndex node, PartitionId id, Laggard& laggard);
+  void on_nudge(NodeIndex from, const NudgeMessage& m);
+  bool may_read_repair();
+  void send_read_repair(NodeIndex to, std::string bytes);
+  void charge_read_repair(NodeIndex to, PartitionId id, size_t bytes);
 
   // --- hedge.cc
   std::vector<NodeIndex> ranked(const std::vector<NodeIndex>& nodes, bool to_coordinate) const;
@@ -523,6 +544,10 @@ struct Stripe::Impl {
   std::set<std::pair<Instant, uint64_t>> hedges_;    // of pending operations that wait for others
   SentBudget hedge_budget_;
   uint64_t read_phases_ = 0;
+
+  std::map<std::pair<NodeIndex, PartitionId>, Laggard> laggards_;
+  Instant next_laggard_{INT64_MAX};  // when the first of them is due
+  ByteBudget read_repair_budget_{options_.read_repair_bytes_per_second};
 
   std::map<PartitionId, Repair> repairs_;
   int joins_ = 0;        // of the repairs, those that are joining

@@ -11,7 +11,7 @@ namespace cartwheel::node {
 
 void add(StripeStats& to, const StripeStats& from) {
   // A counter that is added to StripeStats has to be added here: the size tells when that was forgotten.
-  static_assert(sizeof(StripeStats) == 53 * sizeof(uint64_t), "sum the new counters too");
+  static_assert(sizeof(StripeStats) == 56 * sizeof(uint64_t), "sum the new counters too");
   to.reads += from.reads;
   to.writes += from.writes;
   to.forwards += from.forwards;
@@ -49,6 +49,9 @@ void add(StripeStats& to, const StripeStats& from) {
   to.repair_alarms += from.repair_alarms;
   to.alarmed += from.alarmed;
   to.quorum_read_mismatches += from.quorum_read_mismatches;
+  to.read_repair_told += from.read_repair_told;
+  to.read_repair_dropped += from.read_repair_dropped;
+  to.read_repair_catch_ups += from.read_repair_catch_ups;
   to.shared_reads += from.shared_reads;
   to.hedges += from.hedges;
   to.hedges_won += from.hedges_won;

@@ -51,6 +51,8 @@ class StripeCluster {
 
   // Told of every message that is sent, if set.
   std::function<void(NodeIndex from, const Output::Message&)> on_message;
+  // Which messages are lost, if set.
+  std::function<bool(const Output::Message&)> drop;
 
   Stripe& operator[](NodeIndex n) { return *stripes_[n]; }
   storage::MemoryEngine& engine(NodeIndex n) { return *engines_[n]; }
@@ -122,7 +124,7 @@ class StripeCluster {
     if (output.sync) CHECK(engines_[n]->sync().ok());
     for (auto& m : output.messages) {
       if (on_message) on_message(n, m);
-      if (!cuts_.contains({n, m.to})) network_.push_back({n, std::move(m)});
+      if (!cuts_.contains({n, m.to}) && !(drop && drop(m))) network_.push_back({n, std::move(m)});
     }
     for (auto& a : output.answers) a.callback(std::move(a.reply));
   }

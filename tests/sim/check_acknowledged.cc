@@ -113,6 +113,9 @@ Verdict check_healthy(const SimWorld& world) {
   if (uint64_t n = world.total(&node::StripeStats::catch_up_deltas); n > 0) {
     return "without a fault " + std::to_string(n) + " deltas had to be caught up with";
   }
+  if (uint64_t n = world.total(&node::StripeStats::read_repair_told); n > 0) {
+    return "without a fault " + std::to_string(n) + " replicas were told that they are behind";
+  }
   if (uint64_t n = world.total(&node::StripeStats::full_exchanges); n > 0) {
     return "without a fault there were " + std::to_string(n) + " full exchanges";
   }

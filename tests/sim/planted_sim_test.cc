@@ -118,7 +118,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Planted{Bug::kUnionWithoutFloorCheck, "UnionWithoutFloorCheck"},
                     Planted{Bug::kPendingRangeNotApplied, "PendingRangeNotApplied"},
                     Planted{Bug::kTreeIgnoresClock, "TreeIgnoresClock"}, Planted{Bug::kTokenIgnored, "TokenIgnored"},
-                    Planted{Bug::kTokenForgetsReads, "TokenForgetsReads"}),
+                    Planted{Bug::kTokenForgetsReads, "TokenForgetsReads"},
+                    Planted{Bug::kNudgeWithoutLook, "NudgeWithoutLook"}, Planted{Bug::kNudgeBelieved, "NudgeBelieved"}),
     [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace

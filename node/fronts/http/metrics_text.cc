@@ -151,6 +151,12 @@ void write_replication(TextWriter& out, const StripeStats& s) {
   out.gauge("cartwheel_fallback_bytes", "Their size.", s.fallback_bytes);
   out.gauge("cartwheel_fallback_oldest_seconds", "The age of the oldest of them.", s.fallback_oldest_seconds);
   out.counter("cartwheel_repair_catch_ups_total", "Catch-ups asked for.", s.catch_ups);
+  out.counter("cartwheel_read_repair_told_total", "Replicas told that a read has found them behind.",
+              s.read_repair_told);
+  out.counter("cartwheel_read_repair_dropped_total", "Replicas not told because the budget was spent.",
+              s.read_repair_dropped);
+  out.counter("cartwheel_read_repair_catch_ups_total", "Catch-ups begun here because another replica told so.",
+              s.read_repair_catch_ups);
   out.counter("cartwheel_repair_catch_up_deltas_total", "Deltas that came by catch-up.", s.catch_up_deltas);
   out.counter("cartwheel_repair_full_exchanges_total", "Full exchanges of a partition.", s.full_exchanges);
   out.counter("cartwheel_repair_full_exchange_objects_total", "Objects that came by a full exchange.",
