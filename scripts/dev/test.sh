@@ -63,6 +63,8 @@ stage "simulator: 150 seeds with fallbacks from $seed" \
   build/release/tests/sim/cartwheel_sim --fallbacks --seeds 150 --first "$seed" --jobs 2
 stage "simulator: 150 seeds with spoiled rows from $seed" \
   build/release/tests/sim/cartwheel_sim --spoil --seeds 150 --first "$seed" --jobs 2
+stage "simulator: 150 seeds with short stops from $seed" \
+  build/release/tests/sim/cartwheel_sim --stops --seeds 150 --first "$seed" --jobs 2
 stage 'simulator: the same trace twice' build/release/tests/sim/cartwheel_sim --seeds 20 --first "$seed" --twice --jobs 2
 prepare 'build planted' build planted crdt_planted_test hedge_planted_test sim_planted_test gossip_planted_test membership_planted_test paxos_planted_test \
   paxos_exhaustive_planted_test && ctest_stage planted -R planted

@@ -49,6 +49,11 @@ Verdict check_answered(const SimWorld& world);
 // Without a fault nobody repairs anything and nothing is refused but for what it asks.
 Verdict check_healthy(const SimWorld& world);
 
+// While nothing is wrong but that one node at a time stands still, no read at two of three copies of its region fails
+// or waits for long, if the node that it was sent to ran; and nobody is told to be behind. For runs with such stops and
+// no other fault.
+Verdict check_stalls(const SimWorld& world);
+
 // Trees found nothing to repair, and no rows that are not what they should be. For runs in which no disk spoils rows.
 Verdict check_trees(const SimWorld& world);
 // Has all nodes compare their trees now; and who is not through with that, or has found a difference.

@@ -12,9 +12,9 @@ using node::NodeIndex;
 namespace {
 
 const char* const kNames[] = {
-    "cut_link",   "cut_one_way",       "isolate_node", "cut_regions", "clog", "kill",           "stop", "pause",
-    "power_loss", "power_loss_of_all", "wipe",         "step_clock",  "leap", "long_isolation", "join", "leave",
-    "replace",    "rebalance",         "cancel",       "keyspace",    "",     "spoil"};
+    "cut_link",   "cut_one_way",       "isolate_node", "cut_regions", "clog", "kill",           "stop",       "pause",
+    "power_loss", "power_loss_of_all", "wipe",         "step_clock",  "leap", "long_isolation", "join",       "leave",
+    "replace",    "rebalance",         "cancel",       "keyspace",    "",     "spoil",          "short_stops"};
 
 constexpr long kMembersMax = 9;
 constexpr size_t kQueuedMax = 2;
@@ -49,6 +49,15 @@ FaultPlan FaultPlan::random(Rng& rng, bool with_ring) {
 
 void FaultPlan::add_spoiling(Rng& rng) {
   rates.push_back({FaultKind::kSpoil, log_uniform(rng, 5e5, 10e6)});
+}
+
+void FaultPlan::add_short_stops(Rng& rng) {
+  rates.push_back({FaultKind::kShortStops, log_uniform(rng, 2e5, 5e6)});
+}
+
+bool FaultPlan::only_stops() const {
+  auto stops = [](const Rate& rate) { return rate.kind == FaultKind::kShortStops; };
+  return !none() && std::all_of(rates.begin(), rates.end(), stops) && FaultPlan{{}, quality}.none();
 }
 
 bool FaultPlan::changes_ring() const {
@@ -97,6 +106,15 @@ void FaultInjector::down_for_a_while(NodeIndex n) {
   });
 }
 
+// Mostly as short as a scheduler or a collector of garbage makes them, and now and then up to a second.
+void FaultInjector::stop_shortly(NodeIndex n, uint64_t times) {
+  stops_ = active_ && times > 0 && world_.is_up(n);
+  if (!stops_) return;
+  int64_t length = log_uniform(rng_, 2e4, rng_.chance(0.2) ? 1e6 : 2e5), pause = log_uniform(rng_, 1e4, 1e6);
+  world_.stop_shortly(n, length);
+  world_.queue().after(length + pause, [this, n, times] { stop_shortly(n, times - 1); });
+}
+
 void FaultInjector::join(std::optional<std::string> dead) {
   const auto& config = world_.config();
   auto members = std::count_if(config.nodes.begin(), config.nodes.end(), [](const auto& n) { return !n.removed(); });
@@ -127,6 +145,10 @@ void FaultInjector::happen(FaultKind kind) {
   NodeIndex n = pick(), other = pick();
   if (kind == FaultKind::kSpoil) {
     world_.spoil(n, rng_);
+    return;
+  }
+  if (kind == FaultKind::kShortStops) {
+    if (!stops_) stop_shortly(n, 1 + rng_.below(12));
     return;
   }
   if (kind >= FaultKind::kJoin && kind != FaultKind::kCancel && config.changes.size() >= kQueuedMax) return;
@@ -242,6 +264,7 @@ void FaultInjector::happen(FaultKind kind) {
       return;
     case FaultKind::kKinds:
     case FaultKind::kSpoil:
+    case FaultKind::kShortStops:
       return;
   }
 }

@@ -24,6 +24,7 @@ enum class FaultKind : uint8_t {
   kJoin, kLeave, kReplace, kRebalance, kCancel, kKeyspace,   // changes of the ring
   kKinds,
   kSpoil,                                                    // rows become garbage; only in runs that ask for it
+  kShortStops,                                               // a node stands still, again and again (like SIGSTOP)
 };
 // clang-format on
 
@@ -36,6 +37,8 @@ struct FaultPlan {
   NetworkQuality quality;
 
   bool changes_ring() const;
+  // Nothing goes wrong but that one node at a time stands still.
+  bool only_stops() const;
   bool none() const { return rates.empty() && quality.loss == 0 && quality.duplicate == 0 && quality.reorder == 0; }
   // One line for people.
   std::string to_string() const;
@@ -44,6 +47,7 @@ struct FaultPlan {
   static FaultPlan random(Rng& rng, bool ring);
   // Adds disks that spoil rows.
   void add_spoiling(Rng& rng);
+  void add_short_stops(Rng& rng);
 };
 
 class FaultInjector {
@@ -58,6 +62,7 @@ class FaultInjector {
   void happen(FaultKind kind);
   void end_later(std::function<void()> end);
   void down_for_a_while(node::NodeIndex n);
+  void stop_shortly(node::NodeIndex n, uint64_t times);
   void join(std::optional<std::string> dead);
   void change_keyspaces();
   node::NodeIndex pick() { return static_cast<node::NodeIndex>(rng_.below(world_.config().nodes.size())); }
@@ -66,6 +71,7 @@ class FaultInjector {
   FaultPlan plan_;
   Rng rng_;
   bool active_ = false;
+  bool stops_ = false;  // a series of short stops is under way: one node at a time
   uint32_t joined_ = 0;
 };
 

@@ -72,6 +72,7 @@ int main(int argc, char** argv) {
   app.add_flag("--fallbacks", kind.fallbacks, "keyspaces have fallbacks, and regions more nodes than copies");
   app.add_flag("--ring", kind.ring, "nodes join, leave and are replaced in the course of the run, and replicas change");
   app.add_flag("--spoil", kind.spoil, "disks turn rows into garbage");
+  app.add_flag("--stops", kind.stops, "three copies, and nothing but short stops of one node at a time");
   app.add_flag("--twice", twice, "run each seed twice and compare the traces");
   try {
     app.parse(argc, argv);
@@ -80,7 +81,7 @@ int main(int argc, char** argv) {
   }
   static std::string flags;
   for (auto [set, flag] : {std::pair(kind.ring, " --ring"), std::pair(kind.fallbacks, " --fallbacks"),
-                           std::pair(kind.spoil, " --spoil")}) {
+                           std::pair(kind.spoil, " --spoil"), std::pair(kind.stops, " --stops")}) {
     if (set) flags += flag;
   }
   g_flags = flags.c_str();

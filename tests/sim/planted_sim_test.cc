@@ -73,6 +73,17 @@ INSTANTIATE_TEST_SUITE_P(Spoil, PlantedSpoilBug,
                                          Planted{Bug::kUnreadableIsAbsent, "UnreadableIsAbsent"}),
                          [](const auto& test) { return std::string(test.param.name); });
 
+class PlantedStopBug : public PlantedBug {};
+
+TEST_P(PlantedStopBug, IsFoundByARandomRunWithShortStops) {
+  find({.stops = true}, 100);
+}
+
+INSTANTIATE_TEST_SUITE_P(Stops, PlantedStopBug,
+                         testing::Values(Planted{Bug::kHedgeNever, "HedgeNever"},
+                                         Planted{Bug::kHedgeWithoutBudget, "HedgeWithoutBudget"}),
+                         [](const auto& test) { return std::string(test.param.name); });
+
 // What needs one moment and no other (ring_histories.h).
 struct PlantedHistory {
   Bug bug;

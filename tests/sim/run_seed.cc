@@ -74,13 +74,57 @@ node::ClusterConfig random_config(Rng& rng, bool fallbacks, std::string* shape) 
   return make_config(regions, partitions, stripes, keyspaces);
 }
 
+// One or two regions with three copies of everything, and reads at a quorum of them.
+node::ClusterConfig three_copies(Rng& rng, std::string* shape) {
+  std::vector<std::pair<std::string, uint32_t>> regions;
+  for (size_t i = 0, count = 1 + rng.below(2); i < count; ++i)
+    regions.emplace_back(i == 0 ? "eu" : "us", 3 + static_cast<uint32_t>(rng.below(3) * rng.below(2)));
+  KeyspaceShape space;
+  space.replicas.assign(regions.size(), 3);
+  space.level = regions.size() == 1 && rng.chance(0.5) ? "quorum" : "local_quorum";
+  if (rng.chance(0.2)) space.durability = node::Keyspace::Durability::kAlways;
+  uint32_t partitions = 1u << rng.below(5);
+  for (const auto& [name, nodes] : regions) *shape += name + " " + std::to_string(nodes) + " nodes; ";
+  *shape += std::to_string(partitions) + " partitions, three copies; " + space.level;
+  return make_config(regions, partitions, 1, {space});
+}
+
+// Nothing is wrong but that nodes stand still now and then, and hedges are few.
+Plan make_stops_plan(uint64_t seed, bool verbose) {
+  Rng rng(mixed(seed));
+  Plan plan;
+  plan.config = three_copies(rng, &plan.shape);
+  plan.faults.add_short_stops(rng);
+  plan.world.seed = rng.next();
+  plan.world.verbose = verbose;
+  plan.world.wide_us = log_uniform(rng, 2e3, 9e4);
+  plan.world.disk.write_us = log_uniform(rng, 20, 500);
+  plan.world.disk.sync_us = log_uniform(rng, 200, 2e4);
+  plan.world.stripe.hedge_burst = 1 + static_cast<uint32_t>(rng.below(10));
+  if (rng.chance(0.5)) plan.world.stripe.hedge_percent = static_cast<uint32_t>(rng.below(6));
+  plan.shape += "; " + plan.faults.to_string() + "; hedges " + std::to_string(plan.world.stripe.hedge_percent) +
+                " %, burst " + std::to_string(plan.world.stripe.hedge_burst);
+  plan.world.stripe.sweep_interval = Duration::millis(log_uniform(rng, 200, 5000));
+  plan.workload.clients = 3 + static_cast<uint32_t>(rng.below(10));
+  plan.workload.think_us = log_uniform(rng, 5e3, 2e5);
+  plan.workload.timeout_min_ms = 2000;
+  plan.workload.other_level = 0;
+  plan.workload.weights = {1, 1, 1, 1, 1};
+  plan.fault_time = Duration{log_uniform(rng, 5e6, 20e6)};
+  return plan;
+}
+
 Plan make_plan(uint64_t seed, bool verbose, RunKind kind) {
+  if (kind.stops) return make_stops_plan(seed, verbose);
   Rng rng(mixed(seed));
   Plan plan;
   plan.config = random_config(rng, kind.fallbacks, &plan.shape);
   plan.faults = FaultPlan::random(rng, kind.ring);
   Rng spoiling(mixed(seed) + 4);
   if (kind.spoil) plan.faults.add_spoiling(spoiling);
+  Rng stops(mixed(seed) + 5);
+  if (!plan.faults.none() && stops.chance(0.15)) plan.faults.add_short_stops(stops);
+  if (stops.chance(0.5)) plan.world.stripe.hedge_burst = 1 + static_cast<uint32_t>(stops.below(20));
   plan.shape += "; " + plan.faults.to_string();
 
   WorldOptions& world = plan.world;
@@ -122,6 +166,9 @@ Plan make_plan(uint64_t seed, bool verbose, RunKind kind) {
   Rng sessions(mixed(seed) + 3);  // apart, so that the rest of a run does not depend on it
   if (sessions.chance(0.4)) workload.tokens = sessions.uniform();
   if (sessions.chance(0.1)) world.stripe.tree_bytes_per_second = 2'000 + sessions.below(20'000);
+  if (!plan.faults.none() && stops.chance(0.5))
+    world.stripe.read_repair_delay = Duration::millis(log_uniform(stops, 5, 500));
+  if (stops.chance(0.1)) world.stripe.read_repair_bytes_per_second = 1 + stops.below(5'000);
   plan.fault_time = Duration{log_uniform(rng, 8e6, 40e6)};
   return plan;
 }
@@ -149,7 +196,8 @@ class Run {
 
   Verdict phases() {
     world_.start_all();
-    if (plan_.faults.none()) {  // until everybody has met; with faults nobody waits for that
+    // Until everybody has met; with faults nobody waits for that.
+    if (plan_.faults.none() || plan_.faults.only_stops()) {
       if (Verdict wrong = run(Duration::seconds(1))) return wrong;
     }
     workload_.start();
@@ -224,6 +272,8 @@ class Run {
     if (Verdict wrong = check_trees(world_)) return wrong;
     if (Verdict wrong = check_fallbacks(world_)) return wrong;
     if (Verdict wrong = check_tokens(world_)) return wrong;
+    if (Verdict wrong = world_.over_hedge_budget()) return wrong;
+    if (Verdict wrong = plan_.faults.only_stops() ? check_stalls(world_) : Verdict()) return wrong;
     return plan_.faults.none() ? check_healthy(world_) : Verdict();
   }
 

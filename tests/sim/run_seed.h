@@ -22,6 +22,7 @@ struct RunKind {
   bool ring = false;       // nodes join, leave and are replaced, and replicas change
   bool fallbacks = false;  // keyspaces with fallbacks, in regions with more nodes than copies
   bool spoil = false;      // disks spoil rows
+  bool stops = false;      // three copies in a region, and nothing goes wrong but short stops of one node at a time
 };
 
 SeedResult run_seed(uint64_t seed, bool verbose = false, RunKind kind = {});

@@ -60,7 +60,18 @@ void SimStripe::start(const std::string& boot_id) {
   if (!writing_) started_ = true;
 }
 
+std::optional<std::string> SimStripe::over_hedge_budget() const {
+  if (!stripe_) return {};
+  const node::StripeStats& stats = stripe_->stats();
+  uint64_t extra = stats.hedges + stats.probes;
+  if (100 * extra <= options_.hedge_percent * stats.shared_reads + uint64_t{100} * options_.hedge_burst) return {};
+  return "stripe " + std::to_string(options_.stripe) + " of node " + std::to_string(options_.self) + " sent " +
+         std::to_string(extra) + " requests more than necessary for " + std::to_string(stats.shared_reads) +
+         " reads, with a burst of " + std::to_string(options_.hedge_burst);
+}
+
 void SimStripe::end_life() {
+  if (auto wrong = over_hedge_budget()) history_.violate(*wrong);
   for (Partition partition : partitions_) {
     last_clocks_[partition] = stripe_->clock(partition.keyspace, partition.arc);
     last_fallbacks_[partition] = stripe_->fallback_clock(partition.keyspace, partition.arc);

@@ -49,6 +49,7 @@ class SimStripe final : public node::StripeObserver {
     schedule_turn();
   }
   void pause(bool paused);
+  bool paused() const { return paused_; }
   // Calls `happen` while the next write of coordinated changes is on its way to the disk: when a death hurts most.
   void at_next_write(std::function<void()> happen) { at_next_write_ = std::move(happen); }
   // Loses an arbitrary part of what was not synced. REQUIRES: !alive().
@@ -70,6 +71,9 @@ class SimStripe final : public node::StripeObserver {
   node::Stripe& stripe() { return *stripe_; }
   const node::Stripe& stripe() const { return *stripe_; }
   const node::StripeStats* stats() const { return stripe_ ? &stripe_->stats() : nullptr; }
+  // Hedges and probes of this life must not exceed the share of the reads that the options allow, and the burst. Looked
+  // at also when a life ends.
+  std::optional<std::string> over_hedge_budget() const;
   storage::MemoryEngine& engine() { return *engine_; }
   void set_disk(const DiskTimes& disk) { disk_ = disk; }
 

@@ -192,6 +192,15 @@ void SimWorld::pause(NodeIndex n, bool paused) {
   for (auto& each : machines_[n].stripes) each->pause(paused);
 }
 
+void SimWorld::stop_shortly(NodeIndex n, int64_t us) {
+  if (machines_[n].down || machines_[n].stripes[0]->paused()) return;
+  short_stops_.push_back({n, queue_.now(), queue_.now() + us});
+  pause(n, true);
+  queue_.after(us, [this, n, life = machines_[n].life] {
+    if (machines_[n].life == life) pause(n, false);
+  });
+}
+
 void SimWorld::at_next_write(NodeIndex n, std::function<void()> happen) {
   auto& stripes = machines_[n].stripes;
   stripes[rng_.below(stripes.size())]->at_next_write(std::move(happen));
@@ -505,6 +514,15 @@ std::vector<uint32_t> SimWorld::replicas(uint16_t keyspace) const {
     counts.push_back(it == config_->keyspaces[keyspace].replicas.end() ? 0 : it->second);
   }
   return counts;
+}
+
+std::optional<std::string> SimWorld::over_hedge_budget() const {
+  for (const Machine& machine : machines_) {
+    for (const auto& each : machine.stripes) {
+      if (auto wrong = each->over_hedge_budget()) return wrong;
+    }
+  }
+  return {};
 }
 
 uint64_t SimWorld::total(uint64_t node::StripeStats::*counter) const {

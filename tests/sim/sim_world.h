@@ -42,6 +42,12 @@ struct ClientSession {
   std::shared_ptr<const node::SessionDemand> demand;
 };
 
+// Node `node` did nothing from then to then; what was sent to it waited.
+struct ShortStop {
+  node::NodeIndex node = node::kNoNode;
+  int64_t from_us = 0, to_us = 0;
+};
+
 class SimWorld {
  public:
   // REQUIRES: finish(config) was ok.
@@ -73,6 +79,9 @@ class SimWorld {
   void lose_power(node::NodeIndex n);  // what was not synced may be gone
   void wipe(node::NodeIndex n);        // everything is gone
   void pause(node::NodeIndex n, bool paused);
+  // Pauses it for so long, unless it is paused or down already.
+  void stop_shortly(node::NodeIndex n, int64_t us);
+  const std::vector<ShortStop>& short_stops() const { return short_stops_; }
   // Turns a few rows of node `n` into garbage, of partitions that others have, too. False: there are none, or it may
   // not lose anything now (sim_spoil.cc).
   bool spoil(node::NodeIndex n, Rng& rng);
@@ -149,6 +158,8 @@ class SimWorld {
   }
   // Replicas of `config`'s keyspace per region, in the order of config.regions.
   std::vector<uint32_t> replicas(uint16_t keyspace) const;
+  // Of the stripes that are alive, the first that has sent more hedges than its budget allows (SimStripe).
+  std::optional<std::string> over_hedge_budget() const;
   // Sum of a counter of all stripes that are alive.
   uint64_t total(uint64_t node::StripeStats::*counter) const;
 
@@ -211,6 +222,7 @@ class SimWorld {
 
   std::shared_ptr<const node::ClusterConfig> config_;
   std::vector<SpoiledRow> spoiled_rows_;
+  std::vector<ShortStop> short_stops_;
   std::set<std::pair<node::NodeIndex, Partition>> spoiled_;  // of which rows were ever spoiled
   std::set<Partition> moved_;                                // partitions whose owners have changed
   std::vector<std::vector<std::vector<uint32_t>>> counts_;   // per keyspace
