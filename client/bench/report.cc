@@ -135,6 +135,8 @@ std::string json_report(const Options& options, const Outcome& outcome) {
                            {"ops_per_s", ops_per_second(outcome)},
                            {"latency_meaningful", latency_is_meaningful(options, outcome)},
                            {"latency_us", latency_json(stats.latency)},
+                           {"read_latency_us", latency_json(stats.reads)},
+                           {"write_latency_us", latency_json(stats.writes)},
                            {"client_cpu_us_per_op", per_operation(stats.client_cpu_us, outcome)},
                            {"misses", stats.misses},
                            {"wrong_values", stats.wrong_values},

@@ -26,6 +26,8 @@ uint64_t ErrorTable::total() const {
 
 void Stats::merge(const Stats& other) {
   latency.merge(other.latency);
+  reads.merge(other.reads);
+  writes.merge(other.writes);
   send_lag.merge(other.send_lag);
   operations += other.operations;
   for (size_t i = 0; i < kOpKinds; ++i) by_kind[i] += other.by_kind[i];

@@ -37,6 +37,7 @@ class ErrorTable {
 
 struct Stats {
   Histogram latency;        // us, operations begun (open loop: due) inside the measured window
+  Histogram reads, writes;  // us, the same operations by what they do
   Histogram send_lag;       // us, open loop: how late operations left
   uint64_t operations = 0;  // completed inside the window, errors included
   std::array<uint64_t, kOpKinds> by_kind{};

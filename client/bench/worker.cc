@@ -155,7 +155,10 @@ void Worker::on_operation_reply(const InFlight& waiting, const Reply& reply) {
     ++stats_.by_kind[static_cast<size_t>(waiting.operation.kind)];
     stats_.finished_ns = now_ns_;
   }
-  if (begun_inside) stats_.latency.record((now_ns_ - waiting.begun_ns + 500) / 1000);
+  if (!begun_inside) return;
+  const uint64_t us = (now_ns_ - waiting.begun_ns + 500) / 1000;
+  stats_.latency.record(us);
+  (reads_only(waiting.operation.kind) ? stats_.reads : stats_.writes).record(us);
 }
 
 void Worker::judge(const InFlight& waiting, const Reply& reply) {

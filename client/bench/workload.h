@@ -33,6 +33,10 @@ enum class OpKind : uint8_t {
 };
 inline constexpr size_t kOpKinds = static_cast<size_t>(OpKind::kFillSet) + 1;
 
+constexpr bool reads_only(OpKind kind) {
+  return kind == OpKind::kGet || kind == OpKind::kCartRead;
+}
+
 // The name of `kind` in mixes and reports.
 const char* op_name(OpKind kind);
 

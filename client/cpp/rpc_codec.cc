@@ -23,7 +23,8 @@ enum Option : uint8_t {
   kTimeoutMs = 6,
   kToken = 7,
   kTokenPolicy = 8,
-  kTokenWaitMs = 9
+  kTokenWaitMs = 9,
+  kWantFallbacks = 10
 };
 
 constexpr int kValueDepth = 4;  // a scan's reply is a list in a list
@@ -37,7 +38,8 @@ void write_options(MsgWriter& out, const Operation& op, const RpcOptions& option
   const bool want_old = (verb->takes & VerbInfo::kWantOld) && op.want_old;
   const auto pairs = static_cast<uint32_t>(number + count + expiry + want_old + options.level.has_value() +
                                            options.timeout_ms.has_value() + options.token.has_value() +
-                                           options.token_policy.has_value() + options.token_wait_ms.has_value());
+                                           options.token_policy.has_value() + options.token_wait_ms.has_value() +
+                                           options.want_fallbacks);
   if (pairs == 0) return out.nil();
   out.map(pairs);
   if (number) {
@@ -78,6 +80,10 @@ void write_options(MsgWriter& out, const Operation& op, const RpcOptions& option
   if (options.token_wait_ms) {
     out.uint(kTokenWaitMs);
     out.uint(*options.token_wait_ms);
+  }
+  if (options.want_fallbacks) {
+    out.uint(kWantFallbacks);
+    out.boolean(true);
   }
 }
 
@@ -139,7 +145,8 @@ Result<RpcReply> parse_reply(std::string_view payload) {
   MsgReader in(payload);
   RpcReply reply;
   const uint32_t elements = in.peek() == Type::kArray ? in.array() : 0;
-  if (elements != 4 && elements != 6) return Status::Corruption("a reply is an array of 4 or 6 elements");
+  if (elements != 4 && elements != 6 && elements != 7)
+    return Status::Corruption("a reply is an array of 4, 6 or 7 elements");
   reply.id = in.uint();
   reply.code = known_code(in.uint());
   if (in.peek() == Type::kNil)
@@ -149,10 +156,14 @@ Result<RpcReply> parse_reply(std::string_view payload) {
   const std::string_view rest = in.rest();
   in.skip();
   reply.value = rest.substr(0, rest.size() - in.rest().size());
-  if (elements == 6) {
-    reply.token = in.bytes();
+  if (elements >= 6) {
+    if (elements == 7 && in.peek() == Type::kNil)
+      in.nil();
+    else
+      reply.token = in.bytes();
     reply.stale = in.boolean();
   }
+  if (elements == 7) reply.fallbacks = in.uint();
   if (!in.done()) return Status::Corruption("the reply is malformed");
   return reply;
 }

@@ -18,6 +18,7 @@ struct RpcOptions {
   // A session token, "" to begin a session; what to do where it is not met: wait, forward or stale; how long to wait.
   std::optional<std::string> token = {}, token_policy = {};
   std::optional<uint64_t> token_wait_ms = {};
+  bool want_fallbacks = false;  // the reply says how many counted for the level
 };
 
 // Append one payload each to `out`. Nothing is checked here: the server answers what is wrong with a request. Fields of
@@ -34,6 +35,7 @@ struct RpcReply {
   std::string_view value;    // one MessagePack value
   std::string_view token;    // of a request with one: to be sent instead from now on
   bool stale = false;        // the reply may lack what the token demanded
+  std::optional<uint64_t> fallbacks = {};  // of a request that wants to know: how many counted for the level
 };
 
 // The views point into `payload`. kCorruption when it is not a reply.

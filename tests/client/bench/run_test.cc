@@ -161,6 +161,8 @@ TEST(BenchRun, MeasuresExactlyTheRequestsAskedFor) {
       ASSERT_TRUE(outcome.ok());
       EXPECT_EQ(outcome->stats.operations, 1001u);
       EXPECT_EQ(outcome->stats.latency.count(), 1001u);
+      EXPECT_EQ(outcome->stats.reads.count(), outcome->stats.by_kind[static_cast<size_t>(OpKind::kGet)]);
+      EXPECT_EQ(outcome->stats.writes.count(), outcome->stats.by_kind[static_cast<size_t>(OpKind::kSet)]);
       EXPECT_EQ(outcome->stats.errors.total(), 0u);
       EXPECT_EQ(outcome->stats.wrong_values, 0u);
     }
