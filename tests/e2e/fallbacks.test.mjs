@@ -4,6 +4,7 @@ import { test } from 'node:test';
 
 import { http_get, until } from '../../scripts/lib/wait.mjs';
 import { with_grown } from './lib/grown.mjs';
+import { RpcConnection } from './lib/rpc.mjs';
 
 const names = ['eu-1', 'eu-2', 'eu-3', 'eu-4', 'eu-5'];
 const keyspaces = [['carts', '--select', '0', '--replicas', 'eu=3', '--read', 'quorum', '--write', 'quorum']];
@@ -35,6 +36,16 @@ test('with fallbacks writes go on while two of three owners are dead, and the cl
   const later = await write(200, 400);
   assert.equal(later.refused, 0);
   assert.ok(later.fallbacks > 0);
+  // A client of the RPC is told of each reply, if it wants to know.
+  const rpc = await RpcConnection.connect(at.rpc);
+  const told = await Promise.all(Array.from({ length: 50 }, (_, i) =>
+    rpc.ask('carts', 'map_set', `cart:${i}`, ['pears', `${i}`], { want_fallbacks: true })));
+  const silent = await rpc.ask('carts', 'map_set', 'cart:0', ['pears', '0']);
+  rpc.close();
+  assert.ok(told.every((reply) => reply.code === 0 && reply.stale === false), JSON.stringify(told[0]));
+  // Each counts at most two, and of 50 carts some have both of the dead nodes for owners.
+  assert.ok(told.every(({ fallbacks }) => fallbacks <= 2) && told.some(({ fallbacks }) => fallbacks > 0));
+  assert.equal(silent.fallbacks, undefined);
   const kept = async () => (await Promise.all(cluster.members.filter((node) => node.alive())
     .map((node) => metric(node, 'cartwheel_fallback_deltas')))).reduce((a, b) => a + b);
   assert.ok(await kept() > 0);

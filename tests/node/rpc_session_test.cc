@@ -11,6 +11,7 @@
 #include "client/cpp/rpc_codec.h"
 #include "node/fronts/rpc/session.h"
 #include "tests/node/doors_testing.h"
+#include "tests/node/rpc_testing.h"
 
 namespace cartwheel::node {
 namespace {
@@ -18,62 +19,11 @@ namespace {
 using client::encode_request;
 using client::parse_reply;
 using client::parse_value;
+using testing::Answer;
+using testing::Client;
 using testing::FakeBackend;
+using testing::get;
 using ::testing::HasSubstr;
-
-struct Answer {
-  uint64_t id = 0;
-  Code code = Code::kOk;
-  std::string message, value;
-};
-
-// A dot that some replica may lack, of the partition that the request is about.
-std::shared_ptr<const SessionSeen> seen_by(const Request& request, const ClusterConfig& cluster, bool stale) {
-  auto seen = std::make_shared<SessionSeen>();
-  seen->keyspace = request.keyspace;
-  seen->arc = arc_of(request.operation.key, cluster.partitions);
-  seen->dots = {{{7, 100}, 5}};
-  seen->as_of_ms = 1'700'000'000'000;
-  seen->stale = stale;
-  return seen;
-}
-
-struct Client {
-  FakeBackend backend;
-  std::vector<Answer> answers;
-  std::unique_ptr<RpcSession> session =
-      std::make_unique<RpcSession>(backend, [this](std::string_view payload) { record(payload); });
-
-  void record(std::string_view payload) {
-    Result<client::RpcReply> reply = parse_reply(payload);
-    ASSERT_TRUE(reply.ok()) << reply.status().to_string();
-    answers.push_back({reply->id, reply->code, std::string(reply->message), std::string(reply->value)});
-  }
-  void send(uint64_t id, const Operation& op, const client::RpcOptions& options = {}, const char* keyspace = "carts") {
-    std::string payload;
-    encode_request(id, keyspace, op, options, payload);
-    session->receive(payload);
-  }
-  // Sends and returns the one answer, or fails.
-  Answer ask(const Operation& op, const client::RpcOptions& options = {}, const char* keyspace = "carts") {
-    answers.clear();
-    send(1, op, options, keyspace);
-    EXPECT_EQ(answers.size(), 1u);
-    return answers.empty() ? Answer{} : answers[0];
-  }
-  Answer ask_raw(std::string_view payload) {
-    answers.clear();
-    session->receive(payload);
-    EXPECT_EQ(answers.size(), 1u);
-    return answers.empty() ? Answer{} : answers[0];
-  }
-};
-
-Operation get(std::string key) {
-  Operation op;
-  op.key = std::move(key);
-  return op;
-}
 
 // Writes [7, "carts", verb, key, args, <options>] with options by hand.
 std::string with_options(Verb verb, const std::function<void(MsgWriter&)>& options,
@@ -299,7 +249,7 @@ TEST(RpcSession, WrongRequestsAreRefusedWithTheReason) {
   expect(client.ask(get("k"), {.timeout_ms = 0}), Code::kInvalidArgument, "timeout_ms is outside 1 to 60000");
   expect(option(Verb::kGet, [](MsgWriter& o) { o.uint(1), o.uint(3); }), Code::kInvalidArgument,
          "get: it does not take the option number");
-  expect(option(Verb::kGet, [](MsgWriter& o) { o.uint(10), o.uint(3); }), Code::kUnsupported, "the number 10");
+  expect(option(Verb::kGet, [](MsgWriter& o) { o.uint(11), o.uint(3); }), Code::kUnsupported, "the number 11");
   expect(option(Verb::kGet, [](MsgWriter& o) { o.str("lvl"), o.uint(3); }), Code::kUnsupported, "the name 'lvl'");
   expect(option(Verb::kIncrement, [](MsgWriter& o) { o.uint(1), o.uint(UINT64_MAX); }), Code::kInvalidArgument,
          "beyond 64 bits");
@@ -473,75 +423,6 @@ TEST(RpcCodec, ACodeOfALaterVersionIsTakenForAnUnknownOutcome) {
   ASSERT_TRUE(reply.ok());
   EXPECT_EQ(reply->code, Code::kUnknownOutcome);
   EXPECT_EQ(reply->message, "new");
-}
-
-TEST(RpcSession, ATokenGoesInAndTheNextOneComesOut) {
-  FakeBackend backend;
-  bool stale = false;
-  backend.answer = [&](const Request& request) {
-    Reply reply{{}, Value::Bytes("v")};
-    if (request.session) reply.seen = seen_by(request, backend.config, stale);
-    return reply;
-  };
-  std::string last;
-  RpcSession session(backend, [&](std::string_view payload) { last = payload; });
-  const auto ask = [&](const client::RpcOptions& options) {
-    std::string payload;
-    encode_request(3, "carts", get("k"), options, payload);
-    session.receive(payload);
-    return *parse_reply(last);
-  };
-  // Without a token nothing of it is in the reply.
-  EXPECT_EQ(ask({}).token, "");
-  EXPECT_EQ(last[0], '\x94');
-  EXPECT_EQ(backend.requests.back().session, nullptr);
-  // An empty token begins a session.
-  client::RpcOptions options;
-  options.token = "";
-  client::RpcReply reply = ask(options);
-  EXPECT_EQ(last[0], '\x96');
-  EXPECT_FALSE(reply.stale);
-  EXPECT_EQ(parse_value(reply.value)->bytes, "v");
-  EXPECT_TRUE(backend.requests.back().session->dots.empty());
-  const std::string token(reply.token);
-  ASSERT_TRUE(SessionToken::parse(token, "shop").ok());
-  // The next request demands what that reply had shown.
-  options = {.token = token, .token_policy = "stale"};
-  stale = true;
-  reply = ask(options);
-  EXPECT_TRUE(reply.stale);
-  EXPECT_EQ(reply.token, token);
-  const SessionDemand& demand = *backend.requests.back().session;
-  EXPECT_EQ(demand.policy, SessionPolicy::kStale);
-  EXPECT_EQ(demand.dots, (std::vector<SessionDot>{{{7, 100}, 5}}));
-  options = {.token = token, .token_policy = "forward", .token_wait_ms = 250};
-  ask(options);
-  EXPECT_EQ(backend.requests.back().session->policy, SessionPolicy::kForward);
-  EXPECT_EQ(backend.requests.back().session->patience, Duration::millis(250));
-}
-
-TEST(RpcSession, AWrongTokenIsRefusedByItsCodeAndNothingIsSubmitted) {
-  Client client;
-  SessionToken other;
-  for (const std::string& token :
-       {std::string("AAAA"), std::string(300, 'A'), std::string("\xff\n"), other.text("attic")}) {
-    const Answer answer = client.ask(get("k"), {.token = token});
-    EXPECT_EQ(answer.code, Code::kBadToken) << token;
-    EXPECT_EQ(answer.value, "\xc0");
-  }
-  const auto refused = [&](const client::RpcOptions& options) { return client.ask(get("k"), options).code; };
-  EXPECT_EQ(refused({.token = "", .token_policy = "hope"}), Code::kInvalidArgument);
-  EXPECT_EQ(refused({.token_policy = "stale"}), Code::kInvalidArgument);
-  EXPECT_EQ(refused({.token_wait_ms = 5}), Code::kInvalidArgument);
-  EXPECT_EQ(refused({.token = "", .token_wait_ms = 0}), Code::kInvalidArgument);
-  EXPECT_EQ(refused({.token = "", .token_policy = "stale", .token_wait_ms = 5}), Code::kInvalidArgument);
-  EXPECT_TRUE(client.backend.submitted.empty());
-}
-
-TEST(RpcSession, AnErrorLeavesTheTokenAsItWas) {
-  Client client;
-  client.backend.answer = [](const Request&) { return Reply{Status(Code::kUnavailable, "none"), {}}; };
-  EXPECT_EQ(client.ask(get("k"), {.token = ""}).code, Code::kUnavailable);
 }
 
 }  // namespace

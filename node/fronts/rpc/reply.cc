@@ -31,20 +31,23 @@ MsgWriter begin(uint64_t id, Code code, std::string& out, uint32_t elements = 4)
 
 }  // namespace
 
-void encode_reply(uint64_t id, const Status& status, const Value& value, std::string& out,
-                  const RpcSessionReply* session) {
-  const bool more = session != nullptr && status.ok();
-  MsgWriter writer = begin(id, status.code(), out, more ? 6 : 4);
-  if (status.ok()) {
-    writer.nil();
-    write_value(writer, value);
-    if (!more) return;
-    writer.str(session->token);
-    writer.boolean(session->stale);
-    return;
+void encode_reply(uint64_t id, const Status& status, const Value& value, std::string& out, const RpcReplyMore& more) {
+  if (!status.ok()) {
+    MsgWriter writer = begin(id, status.code(), out);
+    writer.str(status.message());
+    return writer.nil();
   }
-  writer.str(status.message());
+  const uint32_t elements = more.fallbacks ? 7 : more.token ? 6 : 4;
+  MsgWriter writer = begin(id, Code::kOk, out, elements);
   writer.nil();
+  write_value(writer, value);
+  if (elements == 4) return;
+  if (more.token)
+    writer.str(*more.token);
+  else
+    writer.nil();
+  writer.boolean(more.stale);
+  if (more.fallbacks) writer.uint(*more.fallbacks);
 }
 
 void encode_raw_reply(uint64_t id, std::string_view value, std::string& out) {

@@ -18,7 +18,7 @@ struct OptionInfo {
   uint8_t takes;  // the verbs that have it; kNothing: all
 };
 
-constexpr std::array<OptionInfo, 10> kOptions = {{
+constexpr std::array<OptionInfo, 11> kOptions = {{
     {"", 0},
     {"number", VerbInfo::kNumber},
     {"count", VerbInfo::kCount},
@@ -29,6 +29,7 @@ constexpr std::array<OptionInfo, 10> kOptions = {{
     {"token", VerbInfo::kNothing},
     {"token_policy", VerbInfo::kNothing},
     {"token_wait_ms", VerbInfo::kNothing},
+    {"want_fallbacks", VerbInfo::kNothing},
 }};
 
 constexpr uint32_t kDefaultScanCount = 10;
@@ -133,7 +134,14 @@ Status read_policy(MsgReader& in, std::optional<SessionPolicy>& policy) {
   return {};
 }
 
-Status read_option(MsgReader& in, RpcOption option, Now now, Request& request, SessionOptions& session) {
+Status read_bool(MsgReader& in, const std::string& what, bool& value) {
+  if (in.peek() != Type::kBool) return malformed(what + " is not a boolean");
+  value = in.boolean();
+  return {};
+}
+
+Status read_option(MsgReader& in, RpcOption option, Now now, RpcCall& call, SessionOptions& session) {
+  Request& request = call.request;
   Operation& op = request.operation;
   switch (option) {
     case RpcOption::kNumber:
@@ -148,9 +156,7 @@ Status read_option(MsgReader& in, RpcOption option, Now now, Request& request, S
     case RpcOption::kExpiry:
       return read_expiry(in, now, op.expiry);
     case RpcOption::kWantOld:
-      if (in.peek() != Type::kBool) return malformed("want_old is not a boolean");
-      op.want_old = in.boolean();
-      return {};
+      return read_bool(in, "want_old", op.want_old);
     case RpcOption::kLevel: {
       std::string_view text;
       RETURN_IF_ERROR(read_bytes(in, "level", text));
@@ -181,11 +187,13 @@ Status read_option(MsgReader& in, RpcOption option, Now now, Request& request, S
       session.patience = Duration::millis(static_cast<int64_t>(patience));
       return {};
     }
+    case RpcOption::kWantFallbacks:
+      return read_bool(in, "want_fallbacks", call.want_fallbacks);
   }
   return malformed("an option");
 }
 
-Status read_options(MsgReader& in, const VerbInfo& verb, Now now, Request& request, SessionOptions& session) {
+Status read_options(MsgReader& in, const VerbInfo& verb, Now now, RpcCall& call, SessionOptions& session) {
   if (in.peek() == Type::kNil) {
     in.nil();
     return {};
@@ -205,7 +213,7 @@ Status read_options(MsgReader& in, const VerbInfo& verb, Now now, Request& reque
       return Status::InvalidArgument(std::string(verb.name) + ": it does not take the option " +
                                      std::string(info.word));
     }
-    RETURN_IF_ERROR(read_option(in, option, now, request, session));
+    RETURN_IF_ERROR(read_option(in, option, now, call, session));
   }
   return {};
 }
@@ -276,7 +284,7 @@ Status read_operation(MsgReader& in, const ClusterConfig& cluster, Now now, RpcC
   if (op.verb == Verb::kSet) op.expiry.kind = Expiry::Kind::kNone;
   RETURN_IF_ERROR(read_bytes(in, "the key", key));
   RETURN_IF_ERROR(read_arguments(in, op.args));
-  RETURN_IF_ERROR(read_options(in, *verb, now, request, session));
+  RETURN_IF_ERROR(read_options(in, *verb, now, call, session));
   if (!in.ok()) return malformed("it is cut off");
   if (!in.done()) return malformed("bytes behind the request");
 

@@ -5,7 +5,7 @@
 //             | [ id:uint, "admin", document:bin ]
 //   options   = { 1 "number": int, 2 "count": uint, 3 "expiry": nil | -1 | ms since 1970, 4 "want_old": bool,
 //                 5 "level": str, 6 "timeout_ms": uint, 7 "token": str, 8 "token_policy": str,
-//                 9 "token_wait_ms": uint }                     a key is the number or the word
+//                 9 "token_wait_ms": uint, 10 "want_fallbacks": bool }     a key is the number or the word
 //
 // Where bin stands, str is taken too, and the other way round: what counts is the bytes.
 #pragma once
@@ -33,7 +33,8 @@ enum class RpcOption : uint8_t {
   kTimeoutMs = 6,
   kToken = 7,
   kTokenPolicy = 8,
-  kTokenWaitMs = 9
+  kTokenWaitMs = 9,
+  kWantFallbacks = 10
 };
 
 struct RpcCall {
@@ -42,6 +43,7 @@ struct RpcCall {
   Kind kind = Kind::kOperation;
   Request request;                      // of kOperation
   std::unique_ptr<SessionToken> token;  // of a client that sent one; request.session demands what it says
+  bool want_fallbacks = false;          // the reply says how many counted
   std::string_view document;            // of kAdmin, in the payload
 };
 

@@ -79,12 +79,11 @@ void RpcSession::receive(std::string_view payload) {
     return;
   }
   slots_[back.slot].token = std::move(call.token);
+  slots_[back.slot].want_fallbacks = call.want_fallbacks;
   backend_.submit(std::move(call.request), [back](const Reply& reply) {
     RpcSession* session = back.session();
     if (session == nullptr) return;
-    const Slot slot = session->free_slot(back.slot);
-    if (slot.token && reply.status.ok()) return session->answer_session(slot.id, reply, *slot.token);
-    session->answer(slot.id, reply.status, reply.value);
+    session->answer_operation(session->free_slot(back.slot), reply);
   });
 }
 
@@ -101,7 +100,7 @@ uint32_t RpcSession::take_slot(uint64_t id, size_t bytes) {
   }
   const uint32_t slot = free_slots_.back();
   free_slots_.pop_back();
-  slots_[slot] = {id, bytes, nullptr};
+  slots_[slot] = {id, bytes, nullptr, false};
   return slot;
 }
 
@@ -112,15 +111,20 @@ RpcSession::Slot RpcSession::free_slot(uint32_t slot) {
   return std::move(slots_[slot]);
 }
 
-void RpcSession::answer_session(uint64_t id, const Reply& reply, SessionToken& token) {
-  if (reply.seen) token.add(*reply.seen);
-  const RpcSessionReply session{token.text(backend_.cluster().name), reply.seen && reply.seen->stale};
-  answer(id, reply.status, reply.value, &session);
+void RpcSession::answer_operation(const Slot& slot, const Reply& reply) {
+  RpcReplyMore more;
+  if (slot.token && reply.status.ok()) {
+    if (reply.seen) slot.token->add(*reply.seen);
+    more.token = slot.token->text(backend_.cluster().name);
+    more.stale = reply.seen && reply.seen->stale;
+  }
+  if (slot.want_fallbacks) more.fallbacks = reply.fallbacks;
+  answer(slot.id, reply.status, reply.value, more);
 }
 
-void RpcSession::answer(uint64_t id, const Status& status, const Value& value, const RpcSessionReply* session_reply) {
+void RpcSession::answer(uint64_t id, const Status& status, const Value& value, const RpcReplyMore& more) {
   scratch_.clear();
-  encode_reply(id, status, value, scratch_, session_reply);
+  encode_reply(id, status, value, scratch_, more);
   if (scratch_.size() > kReplyBytes) {
     const size_t bytes = scratch_.size();
     scratch_.clear();

@@ -57,13 +57,14 @@ class RpcSession {
     uint64_t id = 0;
     size_t bytes = 0;
     std::unique_ptr<SessionToken> token;  // of the request, for its reply
+    bool want_fallbacks = false;
   };
   struct Return;
 
   uint32_t take_slot(uint64_t id, size_t bytes);
   Slot free_slot(uint32_t slot);
-  void answer_session(uint64_t id, const Reply& reply, SessionToken& token);
-  void answer(uint64_t id, const Status& status, const Value& value, const RpcSessionReply* session_reply = nullptr);
+  void answer_operation(const Slot& slot, const Reply& reply);
+  void answer(uint64_t id, const Status& status, const Value& value, const RpcReplyMore& more = {});
   void answer_raw(uint64_t id, std::string_view value);
   void send();
 
