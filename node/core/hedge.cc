@@ -91,7 +91,11 @@ void Stripe::Impl::begin_hedging(uint64_t id, Pending& op) {
   ++stats_.shared_reads;
   hedge_budget_.earn();
   Duration wait = hedge_wait(op);
-  op.last_resort_at = now_.instant + std::max(options_.hedge_delay, Duration{2 * wait.us});
+  Duration far{std::max(options_.hedge_delay.us, 2 * wait.us)};
+  // Where somebody stands still again and again, long answers become usual. Within a region they are not put up with.
+  bool near = std::all_of(op.asked.begin(), op.asked.end(), [&](NodeIndex n) { return region_of(n) == my_region_; });
+  if (near) far.us = std::min(far.us, 2 * options_.hedge_delay.us);
+  op.last_resort_at = now_.instant + far;
   arm_hedge(id, op, op.asked.empty() ? op.last_resort_at : std::min(now_.instant + wait, op.last_resort_at));
 }
 
