@@ -162,7 +162,7 @@ void Stripe::Impl::on_catch_up(NodeIndex from, const CatchUpMessage& m) {
   send(from, reply.encode());
 }
 
-void Stripe::Impl::on_catch_up_reply(NodeIndex from, const CatchUpReplyMessage& m) {
+void Stripe::Impl::on_catch_up_reply(NodeIndex from, const CatchUpReplyMessage& m, size_t bytes) {
   auto it = repairs_.find(m.partition);
   Partition* p = find(m.partition);
   if (p == nullptr || it == repairs_.end() || it->second.id != m.id || it->second.from != from || it->second.exchange) {
@@ -174,6 +174,7 @@ void Stripe::Impl::on_catch_up_reply(NodeIndex from, const CatchUpReplyMessage& 
     return start_exchange(*p, from);
   }
   uint64_t version_before = p->version;
+  stats_.catch_up_bytes += bytes;
   for (std::string_view encoded : m.deltas) {
     Decoder in(encoded);
     crdt::Delta delta = crdt::Delta::decode(in);

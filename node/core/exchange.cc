@@ -160,7 +160,7 @@ void Stripe::Impl::serve_step(NodeIndex from, const ExchangeMessage& m) {
 
 // --- the side that asks ----------------------------------------------------------------------------------------------
 
-void Stripe::Impl::on_exchange_reply(NodeIndex from, const ExchangeReplyMessage& m) {
+void Stripe::Impl::on_exchange_reply(NodeIndex from, const ExchangeReplyMessage& m, size_t bytes) {
   auto it = repairs_.find(m.partition);
   Partition* p = find(m.partition);
   if (p == nullptr || it == repairs_.end() || it->second.id != m.id || it->second.from != from ||
@@ -168,6 +168,7 @@ void Stripe::Impl::on_exchange_reply(NodeIndex from, const ExchangeReplyMessage&
     return;
   }
   Repair& repair = it->second;
+  stats_.full_exchange_bytes += bytes;
   if (m.outcome == ExchangeReplyMessage::Outcome::kLost) return end_repair(it);  // the next round begins anew
   if (repair.raw) return on_raw_rows(*p, repair, m);
   if (!validate_rows(*p, m).ok()) {

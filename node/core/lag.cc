@@ -1,4 +1,5 @@
 // What replicas lack, by who wrote it. Costs the differences of the clocks of this node's partitions, as lag() does.
+#include <algorithm>
 #include <map>
 #include <tuple>
 
@@ -38,6 +39,27 @@ std::vector<OriginLag> Stripe::origin_lag(Now now) const {
   std::vector<OriginLag> result;
   for (const auto& [pair, lag] : by_pair) result.push_back(lag);
   return result;
+}
+
+// The ages of what is not equal, for StripeStats.
+void Stripe::Impl::measure_differences(StripeStats& stats) const {
+  stats.behind = stats.behind_oldest_seconds = stats.unproven_seconds = 0;
+  const auto at_least = [](uint64_t& most, int64_t seconds) {
+    most = std::max(most, static_cast<uint64_t>(std::max<int64_t>(0, seconds)));
+  };
+  for (const auto& [id, p] : partitions_) {
+    if (p.behind_since) {
+      ++stats.behind;
+      at_least(stats.behind_oldest_seconds, (now_.instant - *p.behind_since).us / 1'000'000);
+    }
+    if (by_arc_[id.keyspace][id.arc] != &p || p.move || !p.serves) continue;
+    for (NodeIndex n : p.owners) {
+      if (n <= options_.self || config_->nodes[n].removed()) continue;  // the other one compares
+      const auto found = p.found_equal.find(n);
+      at_least(stats.unproven_seconds,
+               (wall_.ms - (found == p.found_equal.end() ? p.unproven_since : found->second).ms) / 1000);
+    }
+  }
 }
 
 }  // namespace cartwheel::node

@@ -43,6 +43,7 @@ struct Partition {
   PartitionTree tree;
   bool tree_ready = false;                    // false until the rows of this life have been looked through once
   std::map<NodeIndex, WallTime> found_equal;  // when a comparison with this owner last found no difference
+  WallTime unproven_since;                    // with owners that are not among those
 
   // After a start that may have lost acknowledged writes, until everything that the other replicas of the region have
   // is here: does not count in anybody's read quorum, its own included.

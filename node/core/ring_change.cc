@@ -142,6 +142,7 @@ void Stripe::Impl::place(Partition& p) {
 Partition& Stripe::Impl::create_partition(PartitionId id) {
   Partition& p = partitions_[id];
   p.id = id;
+  p.unproven_since = wall_;
   by_arc_[id.keyspace][id.arc] = &p;
   place(p);
   if (config_->keyspaces[id.keyspace].fallbacks) {  // nor what anybody keeps for the owners of this partition

@@ -443,11 +443,11 @@ void Stripe::on_message(NodeIndex from, std::string_view bytes, Now now) {
     case MessageType::kCatchUp:
       return handle(CatchUpMessage::decode(bytes), [&](auto m) { s.on_catch_up(from, m); });
     case MessageType::kCatchUpReply:
-      return handle(CatchUpReplyMessage::decode(bytes), [&](auto m) { s.on_catch_up_reply(from, m); });
+      return handle(CatchUpReplyMessage::decode(bytes), [&](auto m) { s.on_catch_up_reply(from, m, bytes.size()); });
     case MessageType::kExchange:
       return handle(ExchangeMessage::decode(bytes), [&](auto m) { s.on_exchange(from, m); });
     case MessageType::kExchangeReply:
-      return handle(ExchangeReplyMessage::decode(bytes), [&](auto m) { s.on_exchange_reply(from, m); });
+      return handle(ExchangeReplyMessage::decode(bytes), [&](auto m) { s.on_exchange_reply(from, m, bytes.size()); });
     case MessageType::kNudge:
       return handle(NudgeMessage::decode(bytes), [&](auto m) { s.on_nudge(from, m); });
     case MessageType::kTree:
@@ -568,6 +568,7 @@ const StripeStats& Stripe::stats() const {
   stats.quarantined = impl_->quarantined_.size();
   stats.alarmed = 0;
   for (const auto& [id, p] : impl_->partitions_) stats.alarmed += !p.refused.empty();
+  impl_->measure_differences(stats);
   return stats;
 }
 

@@ -104,6 +104,11 @@ struct StripeStats {
   uint64_t unavailable = 0, unknown_outcomes = 0, overloaded = 0;
   uint64_t deltas_sent = 0, deltas_applied = 0, deltas_skipped = 0;
   uint64_t catch_ups = 0, catch_up_deltas = 0, full_exchanges = 0, full_exchange_objects = 0;
+  uint64_t catch_up_bytes = 0, full_exchange_bytes = 0;  // of the messages that brought them
+  // Partitions that lack what others have, and the age of the oldest such gap. And how long ago the pair of a partition
+  // and another owner that has waited longest was last found equal; no difference between them is older. Since this
+  // life's start if that was never.
+  uint64_t behind = 0, behind_oldest_seconds = 0, unproven_seconds = 0;
   uint64_t quorum_read_mismatches = 0;
   // Replicas that were told that a read has found them behind, those that were not for want of budget, and catch-ups
   // that were begun here because another replica told so.

@@ -387,7 +387,7 @@ struct Stripe::Impl {
   NodeIndex choose_source(const Partition& p) const;
   void request_deltas(Partition& p, Repair& repair);
   void on_catch_up(NodeIndex from, const CatchUpMessage& m);
-  void on_catch_up_reply(NodeIndex from, const CatchUpReplyMessage& m);
+  void on_catch_up_reply(NodeIndex from, const CatchUpReplyMessage& m, size_t bytes);
   Result<TurnRecord> read_record(uint64_t number);
   void end_repair(std::map<PartitionId, Repair>::iterator repair);
 
@@ -409,7 +409,7 @@ struct Stripe::Impl {
   Status finish_key(Partition& p, Repair& repair);
   Status join_own_keys(Partition& p, Repair& repair, uint64_t until_hash, std::string_view until_key, bool to_end);
   Status finish_exchange(Partition& p, Repair& repair);
-  void on_exchange_reply(NodeIndex from, const ExchangeReplyMessage& m);
+  void on_exchange_reply(NodeIndex from, const ExchangeReplyMessage& m, size_t bytes);
 
   // --- quarantine.cc
   static bool is_unreadable(const Status& status);
@@ -470,6 +470,7 @@ struct Stripe::Impl {
   Status answer_tree(const Partition& p, const TreeMessage& m, TreeReplyMessage& reply, TreeRows& rows);
   void repair_now(std::optional<size_t> region);
   void pause_repair(bool paused);
+  void measure_differences(StripeStats& stats) const;
   TreeProgress tree_progress(std::optional<uint16_t> keyspace, std::optional<size_t> region);
   std::vector<PartitionDigest> partition_digests();
   Status keys_of_bucket(const Partition& p, uint32_t bucket,

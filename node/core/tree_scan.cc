@@ -21,6 +21,7 @@ void Stripe::Impl::forget_tree(Partition& p) {
   p.tree.clear();
   p.tree_ready = false;
   p.found_equal.clear();
+  p.unproven_since = wall_;
   if (tree_scan_ && tree_scan_->partition == p.id) tree_scan_.reset();
   next_scan_ = std::min(next_scan_, now_.instant);
 }

@@ -11,7 +11,7 @@ namespace cartwheel::node {
 
 void add(StripeStats& to, const StripeStats& from) {
   // A counter that is added to StripeStats has to be added here: the size tells when that was forgotten.
-  static_assert(sizeof(StripeStats) == 56 * sizeof(uint64_t), "sum the new counters too");
+  static_assert(sizeof(StripeStats) == 61 * sizeof(uint64_t), "sum the new counters too");
   to.reads += from.reads;
   to.writes += from.writes;
   to.forwards += from.forwards;
@@ -25,6 +25,11 @@ void add(StripeStats& to, const StripeStats& from) {
   to.catch_up_deltas += from.catch_up_deltas;
   to.full_exchanges += from.full_exchanges;
   to.full_exchange_objects += from.full_exchange_objects;
+  to.catch_up_bytes += from.catch_up_bytes;
+  to.full_exchange_bytes += from.full_exchange_bytes;
+  to.behind += from.behind;
+  to.behind_oldest_seconds = std::max(to.behind_oldest_seconds, from.behind_oldest_seconds);
+  to.unproven_seconds = std::max(to.unproven_seconds, from.unproven_seconds);
   to.tree_messages_sent += from.tree_messages_sent;
   to.tree_bytes_sent += from.tree_bytes_sent;
   to.tree_summaries += from.tree_summaries;

@@ -72,6 +72,26 @@ TEST(StripeInspection, AReplicaKnowsWhatItLacksItself) {
   EXPECT_EQ(lag.at({2, 0}).dots, 1u);
   EXPECT_GE(lag.at({2, 0}).seconds, 3);
   EXPECT_LE(lag.at({2, 0}).seconds, 5);
+  EXPECT_EQ(cluster[2].stats().behind, 1u);
+  EXPECT_GE(cluster[2].stats().behind_oldest_seconds, 3u);
+  EXPECT_LE(cluster[2].stats().behind_oldest_seconds, 5u);
+  EXPECT_EQ(cluster[1].stats().behind, 0u);
+}
+
+TEST(StripeInspection, TheAgeOfTheOldestDifferenceGrowsUntilEqualityIsProven) {
+  StripeCluster cluster({2}, "one");
+  cluster.run(Duration::seconds(30));
+  EXPECT_LE(cluster[0].stats().unproven_seconds, 11u);  // compared every 10 s
+  cluster.cut(0, 1);
+  cluster.call(0, op(Verb::kSetAdd, "k", {"x"}));
+  cluster.run(Duration::seconds(60));
+  EXPECT_GE(cluster[0].stats().unproven_seconds, 60u);
+  EXPECT_EQ(cluster[1].stats().catch_up_bytes, 0u);
+  cluster.cut(0, 1, false);
+  cluster.run(Duration::seconds(30));
+  EXPECT_LE(cluster[0].stats().unproven_seconds, 11u);
+  EXPECT_GT(cluster[1].stats().catch_up_bytes, 0u);
+  EXPECT_EQ(cluster[1].stats().unproven_seconds, 0u) << "the other one compares";
 }
 
 TEST(StripeInspection, AKeyIsVisitedWholeOrByField) {

@@ -158,9 +158,15 @@ void write_replication(TextWriter& out, const StripeStats& s) {
   out.counter("cartwheel_read_repair_catch_ups_total", "Catch-ups begun here because another replica told so.",
               s.read_repair_catch_ups);
   out.counter("cartwheel_repair_catch_up_deltas_total", "Deltas that came by catch-up.", s.catch_up_deltas);
+  out.counter("cartwheel_repair_catch_up_bytes_total", "Bytes of the messages that brought them.", s.catch_up_bytes);
+  out.gauge("cartwheel_repair_behind_partitions", "Partitions that lack writes which other replicas have.", s.behind);
+  out.gauge("cartwheel_repair_behind_oldest_seconds", "For how long one of them has lacked something.",
+            s.behind_oldest_seconds);
   out.counter("cartwheel_repair_full_exchanges_total", "Full exchanges of a partition.", s.full_exchanges);
   out.counter("cartwheel_repair_full_exchange_objects_total", "Objects that came by a full exchange.",
               s.full_exchange_objects);
+  out.counter("cartwheel_repair_full_exchange_bytes_total", "Bytes of the messages that brought them.",
+              s.full_exchange_bytes);
   out.counter("cartwheel_repair_tree_summaries_total", "Comparisons of all hash trees with another owner.",
               s.tree_summaries);
   out.counter("cartwheel_repair_tree_bytes_total", "Bytes sent to compare hash trees, and to repair by them.",
@@ -168,6 +174,9 @@ void write_replication(TextWriter& out, const StripeStats& s) {
   out.counter("cartwheel_repair_tree_differences_total", "Partitions found to differ at equal clocks.",
               s.tree_differences);
   out.counter("cartwheel_repair_tree_keys_total", "Keys repaired because trees differed.", s.tree_keys_repaired);
+  out.gauge("cartwheel_repair_tree_unproven_seconds",
+            "The longest time since a partition was found equal with another owner that this node compares it with.",
+            s.unproven_seconds);
   out.counter("cartwheel_scrub_rows_total", "Rows looked through.", s.scanned_rows);
   out.counter("cartwheel_scrub_rotten_partitions_total", "Partitions whose rows were not what they should be.",
               s.rotten_partitions);
