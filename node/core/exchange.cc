@@ -95,7 +95,7 @@ void Stripe::Impl::refuse_exchange(NodeIndex to, const ExchangeMessage& m) {
 // A row that cannot be read, or does not decode, is neither passed on nor passed off as an absent one.
 void Stripe::Impl::break_off_serving(NodeIndex from, const ExchangeMessage& m) {
   serving_.erase({from, m.partition});
-  quarantine(*find(m.partition));
+  quarantine(*find(m.partition), "a row does not decode, or cannot be read, for another replica");
   refuse_exchange(from, m);
 }
 
@@ -264,8 +264,9 @@ void Stripe::Impl::join_step() {
   if (!done) return;
   p.accepts_removals = false;
   keep_durably(p);
+  const NodeIndex from = repair.from;
   end_repair(it);
-  if (p.quarantined) release(p);
+  if (p.quarantined) release(p, from);
   clock_advanced(p);
 }
 

@@ -162,8 +162,8 @@ class ObjectStore {
   // Lets go of what the cache has too much. Invalidates pointers.
   void end_turn();
 
-  // The partitions of which something could not be read, or did not decode, since the last call.
-  std::set<PartitionId> take_unreadable() { return std::exchange(unreadable_, {}); }
+  // The partitions of which something could not be read, or did not decode, since the last call, and the first error.
+  std::map<PartitionId, Status> take_unreadable() { return std::exchange(unreadable_, {}); }
 
   size_t cache_bytes() const { return cache_used_; }
   uint64_t hits() const { return hits_; }
@@ -181,7 +181,7 @@ class ObjectStore {
   }
   Status load(StoredObject& object);
   Status noted(PartitionId partition, Status status) {
-    if (!status.ok()) unreadable_.insert(partition);
+    if (!status.ok()) unreadable_.try_emplace(partition, status);
     return status;
   }
   void mark_dirty(StoredObject& object);
@@ -203,7 +203,7 @@ class ObjectStore {
   size_t cache_limit_;
   size_t cache_used_ = 0;
   uint64_t hits_ = 0, misses_ = 0;
-  std::set<PartitionId> unreadable_;
+  std::map<PartitionId, Status> unreadable_;
 };
 
 }  // namespace cartwheel::node

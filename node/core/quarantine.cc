@@ -48,19 +48,29 @@ bool Stripe::Impl::can_be_rebuilt(const Partition& p) const {
                      [&](NodeIndex n) { return n != options_.self && !config_->nodes[n].removed(); });
 }
 
+void Stripe::Impl::tell_operator(Output::Event::Kind kind, PartitionId id, std::string why, NodeIndex peer) {
+  if (out_.events.size() < Output::kEventsMax) {
+    out_.events.push_back({kind, id, peer, std::move(why)});
+  } else {
+    ++out_.events_left_out;
+  }
+}
+
 // From now on the partition is out of service. What is under way for it ends with the next event: this is called from
 // the midst of whatever has found the row.
-void Stripe::Impl::quarantine(Partition& p) {
-  if (p.quarantined || !can_be_rebuilt(p)) return;
+void Stripe::Impl::quarantine(Partition& p, const std::string& why) {
+  if (p.quarantined || p.loading) return;
+  if (!can_be_rebuilt(p)) return tell_operator(Output::Event::Kind::kUnreadable, p.id, why);
   p.quarantined = true;
+  tell_operator(Output::Event::Kind::kQuarantined, p.id, why);
   ++stats_.quarantines;
   quarantined_.insert(p.id);
   newly_quarantined_.push_back(p.id);
 }
 
 void Stripe::Impl::quarantine_unreadable() {
-  for (PartitionId id : store_.take_unreadable()) {
-    if (Partition* p = find(id)) quarantine(*p);
+  for (const auto& [id, why] : store_.take_unreadable()) {
+    if (Partition* p = find(id)) quarantine(*p, why.message());
   }
 }
 
@@ -108,7 +118,7 @@ void Stripe::Impl::pass_on(Caller caller, Request request, const Partition& p) {
 
 // Answers a request that found a row that cannot be read.
 void Stripe::Impl::answer_unreadable(Caller caller, Request request, Partition& p, Status why) {
-  quarantine(p);
+  quarantine(p, why.message());
   if (p.quarantined) return pass_on(std::move(caller), std::move(request), p);
   answer(caller, {std::move(why), {}}, true);
 }
@@ -171,7 +181,9 @@ bool Stripe::Impl::make_room(Partition& p) {
 }
 
 // The partition is in service again.
-void Stripe::Impl::release(Partition& p) {
+void Stripe::Impl::release(Partition& p, NodeIndex from) {
+  tell_operator(p.emptied ? Output::Event::Kind::kRebuilt : Output::Event::Kind::kReleased, p.id,
+                p.emptied ? "" : "no other node owns it any more", from);
   if (p.emptied) {
     ++stats_.rebuilt_partitions;
     p.next_seq = std::max(p.next_seq, p.causal.clock.last(actor_) + 1);
@@ -202,11 +214,11 @@ void Stripe::Impl::recover_quarantines() {
     }
     // Emptied, it does not know any more what it had.
     p->recovering = p->recovering || (p->causal.clock.empty() && p->replicated());
-    quarantine(*p);
+    quarantine(*p, "it was quarantined before the start, and not rebuilt yet");
     if (!p->quarantined) out_.batch.erase(std::string(rows->key()));
   }
   if (!rows->status().ok()) {  // any of them may be one
-    for (auto& [id, p] : partitions_) quarantine(p);
+    for (auto& [id, p] : partitions_) quarantine(p, rows->status().message());
   }
   settle_quarantines();
 }

@@ -8,8 +8,8 @@
 //           else a mark among the stages says that the join has begun, and it is not broken off any more, by no later
 //           life either (exchange.cc)
 //
-// The operator may accept the removals (accept_losses); then the refused sources are asked again, and nothing is counted.
-// Catch-up needs none of this: a delta says what it removes. The tree exchange neither: it removes nothing.
+// The operator may accept the removals (accept_losses); then the refused sources are asked again, and nothing is
+// counted. Catch-up needs none of this: a delta says what it removes. The tree exchange neither: it removes nothing.
 
 #include "base/planted.h"
 #include "node/core/stripe_impl.h"
@@ -43,6 +43,9 @@ void Stripe::Impl::end_count(Partition& p, Repair& repair) {
   repair.refused = repair.keys_to_go > options_.alarm_keys && 2 * repair.keys_to_go > p.keys;
   if (!repair.refused) return;
   ++stats_.repair_alarms;
+  tell_operator(Output::Event::Kind::kAlarm, p.id,
+                "it would remove " + std::to_string(repair.keys_to_go) + " of " + std::to_string(p.keys) + " keys",
+                repair.from);
   p.refused.insert(repair.from);
 }
 
@@ -66,6 +69,7 @@ void Stripe::Impl::accept_losses() {
     if (p.refused.empty()) continue;
     p.refused.clear();
     p.accepts_removals = true;
+    tell_operator(Output::Event::Kind::kAlarmLifted, id);
   }
 }
 

@@ -82,11 +82,13 @@ Status Stripe::Impl::recover(Now now) {
   for (auto& [id, p] : partitions_) {
     bool was_alone = p.row_alone || !p.replicated();
     // Alone, it serves what can be read.
-    if (was_alone && !p.loading && !identity_.clean && !fresh && !count_keys(p).ok()) quarantine(p);
+    if (was_alone && !p.loading && !identity_.clean && !fresh && !count_keys(p).ok()) {
+      quarantine(p, "rows of it cannot be read");
+    }
     p.next_seq = p.causal.clock.last(actor_) + 1;
     if (!p.causal.clock.empty()) p.version = ++version_;
     p.recovering = (may_have_lost || doubtful.contains(id)) && p.replicated() && !p.loading;
-    if (doubtful.contains(id)) quarantine(p);
+    if (doubtful.contains(id)) quarantine(p, "its clock, or a record of the dot log, cannot be read");
   }
   recover_quarantines();
   recover_fallbacks();

@@ -92,7 +92,24 @@ struct Output {
     uint64_t epoch;
   };
   std::optional<Newer> newer_config;
-  bool empty() const { return batch.empty() && loads.empty() && messages.empty() && answers.empty(); }
+  // What operators should read in the log: quarantine and the alarm for removals. At most kEventsMax of a turn.
+  struct Event {
+    enum class Kind : uint8_t {
+      kQuarantined,  // by `why`
+      kUnreadable,   // by `why`; it has no other replica, so it stays in service
+      kRebuilt,      // from `peer`, if that is known
+      kReleased,     // without having been rebuilt
+      kAlarm,        // an exchange from `peer` was stopped
+      kAlarmLifted,  // the operator accepts the removals
+    } kind;
+    PartitionId partition;
+    NodeIndex peer = kNoNode;
+    std::string why;
+  };
+  static constexpr size_t kEventsMax = 64;
+  std::vector<Event> events;
+  uint64_t events_left_out = 0;
+  bool empty() const { return batch.empty() && loads.empty() && messages.empty() && answers.empty() && events.empty(); }
 };
 
 // Hands what the output has for the engine over to it, in the order that it demands. What fails is final.

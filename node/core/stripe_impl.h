@@ -414,7 +414,8 @@ struct Stripe::Impl {
   // --- quarantine.cc
   static bool is_unreadable(const Status& status);
   bool can_be_rebuilt(const Partition& p) const;
-  void quarantine(Partition& p);
+  void tell_operator(Output::Event::Kind kind, PartitionId id, std::string why = {}, NodeIndex peer = kNoNode);
+  void quarantine(Partition& p, const std::string& why);
   void quarantine_unreadable();
   void settle_quarantines();
   void pass_on(Caller caller, Request request, const Partition& p);
@@ -423,7 +424,7 @@ struct Stripe::Impl {
   std::vector<NodeIndex> rebuild_sources(const Partition& p) const;
   void rebuild_quarantined();
   bool make_room(Partition& p);
-  void release(Partition& p);
+  void release(Partition& p, NodeIndex from = kNoNode);
   void recover_quarantines();
 
   // --- removal_alarm.cc

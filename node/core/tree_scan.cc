@@ -77,7 +77,7 @@ void Stripe::Impl::scan_trees() {
     scrubbed_ = p.id;
     unreadable_[p.id] = now_.instant + kBetweenPasses;
     forget_tree(p);
-    quarantine(p);
+    quarantine(p, status.message());
     return;
   }
   if (!tree_scan_->rows->valid()) end_scan(p);

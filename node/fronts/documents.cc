@@ -68,6 +68,8 @@ Json status_document(const Metrics& m) {
           {"state", state_name(m)},
           {"uptime_seconds", m.uptime_seconds},
           {"keys", m.stripe.keys},
+          {"quarantined", m.stripe.quarantined},
+          {"alarms", m.stripe.alarmed},
           {"shards", m.shards},
           {"stripes", m.stripes},
           {"partitions", m.partitions},

@@ -93,6 +93,17 @@ std::string members_text(const Json& document) {
   return table.text();
 }
 
+// Partitions that are out of service or wait for an operator; nothing where all is well.
+std::string trouble_text(const Json& document) {
+  std::string text;
+  for (const Json& each : member(document, "members")) {
+    const int64_t quarantined = number(each, "quarantined"), alarms = number(each, "alarms");
+    if (quarantined > 0) text += word(each, "name") + ": " + quarantined_text(quarantined) + "\n";
+    if (alarms > 0) text += word(each, "name") + ": " + alarms_text(alarms) + "\n";
+  }
+  return text;
+}
+
 std::string keyspaces_text(const Json& document) {
   TextTable table({"KEYSPACE", "SELECT", "KIND", "REPLICAS", "READ", "WRITE", "TTL", "DURABILITY", "FALLBACKS"});
   for (const Json& each : member(document, "keyspaces")) {
@@ -377,6 +388,16 @@ int change(const ClusterCommand& command) {
 
 }  // namespace
 
+std::string quarantined_text(int64_t partitions) {
+  return std::to_string(partitions) + (partitions == 1 ? " partition is" : " partitions are") +
+         " quarantined, because rows cannot be read: look at its disk; they are rebuilt from other replicas";
+}
+
+std::string alarms_text(int64_t partitions) {
+  return std::to_string(partitions) + (partitions == 1 ? " partition waits" : " partitions wait") +
+         ", because an exchange would remove most of what is there: see 'cartwheel repair'";
+}
+
 ClusterReport report_cluster(Kind kind, std::string_view answer, bool json) {
   const Json document = Json::from_msgpack(answer, true, false);
   if (!document.is_object()) return {"cartwheel: an answer that does not decode\n", kExitFailed};
@@ -400,7 +421,8 @@ ClusterReport report_cluster(Kind kind, std::string_view answer, bool json) {
       shown.erase("keyspaces");
       text = members_text(document) + "cluster " + word(document, "cluster") + ", epoch " +
              std::to_string(number(document, "epoch")) + ": " +
-             (member(document, "ready") == true ? "ready" : "not ready") + ", " + moving_text(document);
+             (member(document, "ready") == true ? "ready" : "not ready") + ", " + moving_text(document) +
+             trouble_text(document);
   }
   ClusterReport report;
   report.text = json ? shown.dump(2, ' ', false, Json::error_handler_t::replace) + "\n" : text;

@@ -17,6 +17,10 @@ struct ClusterReport {
 // Pure: what is printed about `document`, the MessagePack answer to "describe", by the kinds that only look.
 ClusterReport report_cluster(ClusterCommand::Kind kind, std::string_view document, bool json);
 
+// What both kinds of status say of partitions in trouble.
+std::string quarantined_text(int64_t partitions);
+std::string alarms_text(int64_t partitions);
+
 // Runs the command. Results go to standard output, progress and complaints to standard error. Returns the exit code.
 int run_cluster_command(const ClusterCommand& command);
 

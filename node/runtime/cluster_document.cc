@@ -74,7 +74,7 @@ std::string cluster_document(AdminHost& host) {
     }
   }
   bool ready = membership.formed() && !membership.busy();
-  uint64_t done = 0, to_do = 0, leftovers = 0;
+  uint64_t done = 0, to_do = 0, leftovers = 0, quarantined = 0, alarms = 0;
   Json members = Json::array();
   for (NodeIndex n = 0; n < config.nodes.size(); ++n) {
     const NodeInfo& info = config.nodes[n];
@@ -99,6 +99,10 @@ std::string cluster_document(AdminHost& host) {
       member["epoch"] = report.ring.epoch;
       member["ready"] = report.ready;
       member["uptime_seconds"] = report.uptime_seconds;
+      member["quarantined"] = report.quarantined;
+      member["alarms"] = report.alarms;
+      quarantined += report.quarantined;
+      alarms += report.alarms;
       load["keys"] = report.keys;
       load["disk_bytes"] = report.disk_bytes;
       load["memory_bytes"] = report.memory_bytes;
@@ -130,6 +134,8 @@ std::string cluster_document(AdminHost& host) {
                      {"bytes_to_do", to_do},
                      {"leftovers", leftovers}}},
                    {"changes", changes},
+                   {"quarantined", quarantined},
+                   {"alarms", alarms},
                    {"keyspaces", keyspaces}};
   std::string out;
   Json::to_msgpack(document, out);

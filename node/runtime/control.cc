@@ -263,6 +263,8 @@ void Control::gather_report() {
       report.bytes_to_do += part.ring.bytes_to_do;
       report.keys += part.keys;
       report.disk_bytes += part.disk_bytes;
+      report.quarantined += part.quarantined;
+      report.alarms += part.alarms;
       gathering->ready = gathering->ready && part.ready;
       if (--gathering->missing > 0) return;
       report.draining = node_.draining.load();

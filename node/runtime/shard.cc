@@ -187,7 +187,10 @@ ShardProgress Shard::progress() {
     result.ring.bytes_done += one.bytes_done;
     result.ring.bytes_to_do += one.bytes_to_do;
     result.ring.steps.insert(result.ring.steps.end(), one.steps.begin(), one.steps.end());
-    result.keys += driver->stripe().stats().keys;
+    const StripeStats& stats = driver->stripe().stats();
+    result.keys += stats.keys;
+    result.quarantined += stats.quarantined;
+    result.alarms += stats.alarmed;
     result.ready = result.ready && driver->stripe().ready();
     const storage::Engine::Usage usage = driver->engine().usage();
     result.disk_bytes += usage.disk_bytes;

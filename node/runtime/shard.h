@@ -131,6 +131,7 @@ Metrics gather(const NodeContext& node, const ClusterConfig& config, const std::
 struct ShardProgress {
   RingProgress ring;
   uint64_t keys = 0, disk_bytes = 0, memory_bytes = 0;
+  uint64_t quarantined = 0, alarms = 0;  // partitions
   bool ready = true;
 };
 

@@ -49,6 +49,7 @@ StatusReport report_status(const std::string& cluster, const std::vector<NodeAns
   Json nodes = Json::array();
   TextTable rows({"NODE", "REGION", "ZONE", "STATE", "KEYS", "LAG", "PEERS", "UPTIME", "ADDRESS"});
   size_t reached = 0, ready = 0;
+  std::string trouble;
   for (const NodeAnswer& answer : answers) {
     Json node = answer.status.ok() ? Json::from_msgpack(answer.document, true, false) : Json();
     std::string error = answer.status.message();
@@ -69,6 +70,9 @@ StatusReport report_status(const std::string& cluster, const std::vector<NodeAns
     if (state == "ready") ++ready;
     rows.add({answer.name, answer.region, answer.zone, state, std::to_string(number(node, "keys")), lag_text(node),
               peers_text(node), duration_text(number(node, "uptime_seconds")), answer.address});
+    if (const int64_t n = number(node, "quarantined"); n > 0)
+      trouble += answer.name + ": " + quarantined_text(n) + "\n";
+    if (const int64_t n = number(node, "alarms"); n > 0) trouble += answer.name + ": " + alarms_text(n) + "\n";
     node["rpc"] = answer.address;
     nodes.push_back(std::move(node));
   }
@@ -80,7 +84,7 @@ StatusReport report_status(const std::string& cluster, const std::vector<NodeAns
     report.text = document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
   } else {
     report.text = rows.text() + "cluster " + cluster + ": " + std::to_string(ready) + " of " +
-                  std::to_string(answers.size()) + " nodes ready" + (healthy ? "" : ", not healthy") + "\n";
+                  std::to_string(answers.size()) + " nodes ready" + (healthy ? "" : ", not healthy") + "\n" + trouble;
   }
   return report;
 }

@@ -18,6 +18,7 @@ StripeDriver::StripeDriver(std::shared_ptr<const ClusterConfig> config, StripeOp
 Status StripeDriver::start(Now now) {
   RETURN_IF_ERROR(stripe_.start(now));
   Output output = stripe_.take_output();
+  event_log_.write(output, stripe_.config(), now.instant);
   RETURN_IF_ERROR(write_to(*engine_, output));
   RETURN_IF_ERROR(engine_->sync());
   deliver(output);
@@ -27,6 +28,7 @@ Status StripeDriver::start(Now now) {
 void StripeDriver::end_turn() {
   Output output = stripe_.take_output();
   write(output);
+  event_log_.write(output, stripe_.config(), {static_cast<int64_t>(uv_hrtime() / 1000)});
   if (output.newer_config && newer_config_) newer_config_(*output.newer_config);
   if (output.sync) ticket_ = syncer_->request(slot_);
   if (output.sync || !parked_.empty()) {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "node/core/stripe.h"
+#include "node/runtime/event_log.h"
 #include "node/runtime/syncer.h"
 
 namespace cartwheel::node {
@@ -68,6 +69,7 @@ class StripeDriver {
   uint64_t ticket_ = 0;  // of the last sync asked for
   std::deque<Parked> parked_;
   Counters counters_;
+  EventLog event_log_;
 };
 
 }  // namespace cartwheel::node

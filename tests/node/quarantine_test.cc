@@ -66,6 +66,13 @@ TEST(Quarantine, AReadThatFindsABadRowIsAnsweredByAnotherReplica) {
   EXPECT_EQ(cluster[1].stats().quarantines, 1u);
   ASSERT_TRUE(rebuilt(cluster));
   EXPECT_EQ(cluster[1].stats().rebuilt_partitions, 1u);
+  const auto& events = cluster.events(1);
+  ASSERT_EQ(events.size(), 2u);
+  EXPECT_EQ(events[0].kind, Output::Event::Kind::kQuarantined);
+  EXPECT_EQ(events[0].partition, partition_of(cluster, "k7"));
+  EXPECT_FALSE(events[0].why.empty());
+  EXPECT_EQ(events[1].kind, Output::Event::Kind::kRebuilt);
+  EXPECT_NE(events[1].peer, kNoNode);
   EXPECT_EQ(cluster[1].inspect(0, "k7")->rows().size(), 1u);
   for (int i = 0; i < 40; ++i) EXPECT_EQ(cluster.call(1, op(Verb::kGet, name(i))).value.bytes, "v" + name(i)) << i;
 }
@@ -239,6 +246,8 @@ TEST(Quarantine, WithoutOtherReplicasOnlyTheBadKeyIsRefused) {
   EXPECT_EQ(cluster.call(0, op(Verb::kGet, "k7")).status.code(), Code::kCorruption);
   EXPECT_EQ(cluster.call(0, op(Verb::kGet, "k8")).value.bytes, "vk8");
   EXPECT_EQ(quarantined_now(cluster), 0u);
+  ASSERT_FALSE(cluster.events(0).empty());
+  for (const Output::Event& event : cluster.events(0)) EXPECT_EQ(event.kind, Output::Event::Kind::kUnreadable);
 }
 
 }  // namespace

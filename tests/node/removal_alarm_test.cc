@@ -55,6 +55,10 @@ TEST_F(RemovalAlarm, ManyStopTheExchangeBeforeAnythingIsRemoved) {
   EXPECT_EQ(cluster_[1].stats().repair_alarms, 1u);
   EXPECT_EQ(cluster_[1].stats().alarmed, 1u);
   EXPECT_EQ(keys_at_1(), 40u);
+  ASSERT_EQ(cluster_.events(1).size(), 1u);
+  EXPECT_EQ(cluster_.events(1)[0].kind, Output::Event::Kind::kAlarm);
+  EXPECT_EQ(cluster_.events(1)[0].peer, 0u);
+  EXPECT_EQ(cluster_.events(1)[0].why, "it would remove 35 of 40 keys");
   cluster_.call(0, op(Verb::kSet, "direct", {"v"}));  // writes go on
   EXPECT_EQ(cluster_.call(1, op(Verb::kGet, "direct")).value.bytes, "v");
   cluster_.kill(1);  // the alarm comes again with the next life
@@ -66,6 +70,7 @@ TEST_F(RemovalAlarm, ManyStopTheExchangeBeforeAnythingIsRemoved) {
   cluster_.run(Duration::seconds(5));
   EXPECT_EQ(keys_at_1(), 5u);
   EXPECT_EQ(cluster_[1].stats().alarmed, 0u);
+  EXPECT_EQ(cluster_.events(1).back().kind, Output::Event::Kind::kAlarmLifted);
   EXPECT_TRUE(cluster_.converged());
 }
 

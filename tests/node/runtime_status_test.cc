@@ -31,6 +31,25 @@ TEST(StatusReport, ATableOfNodesWithTheirLag) {
             "cluster shop: 1 of 1 nodes ready\n");
 }
 
+TEST(StatusReport, PartitionsInTroubleAreShownWhereThereAreAny) {
+  Json troubled = kReady;
+  troubled["quarantined"] = 3;
+  troubled["alarms"] = 1;
+  const std::string text = report_status("shop", {answer("eu-1", troubled), answer("eu-2", kReady)}, false).text;
+  EXPECT_NE(text.find("eu-1: 3 partitions are quarantined"), std::string::npos) << text;
+  EXPECT_NE(text.find("eu-1: 1 partition waits"), std::string::npos) << text;
+  EXPECT_EQ(text.find("eu-2: "), std::string::npos) << text;
+  const Json members = {{{"name", "eu-1"}, {"state", "up"}, {"ready", true}, {"quarantined", 3}, {"alarms", 0}}};
+  const Json cluster = {{"cluster", "shop"}, {"epoch", 7}, {"ready", true}, {"members", members}};
+  std::string bytes;
+  Json::to_msgpack(cluster, bytes);
+  const std::string shown = report_cluster(ClusterCommand::Kind::kStatus, bytes, false).text;
+  EXPECT_NE(shown.find("\neu-1: 3 partitions are quarantined"), std::string::npos) << shown;
+  EXPECT_EQ(shown.find("waits"), std::string::npos) << shown;
+  EXPECT_EQ(Json::parse(report_cluster(ClusterCommand::Kind::kStatus, bytes, true).text)["members"][0]["quarantined"],
+            3);
+}
+
 TEST(StatusReport, ExitCodesTellUnreachableFromUnhealthy) {
   const NodeAnswer gone{"eu-2", "eu", "b", "127.0.0.1:2", Status::Io("connection refused"), {}};
   EXPECT_EQ(report_status("shop", {gone, gone}, false).exit_code, kExitUnreachable);

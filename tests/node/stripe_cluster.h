@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -51,6 +52,8 @@ class StripeCluster {
 
   // Told of every message that is sent, if set.
   std::function<void(NodeIndex from, const Output::Message&)> on_message;
+  // What node n had for the operator so far.
+  const std::vector<Output::Event>& events(NodeIndex n) { return events_[n]; }
   // Which messages are lost, if set.
   std::function<bool(const Output::Message&)> drop;
 
@@ -122,6 +125,7 @@ class StripeCluster {
     Output output = stripes_[n]->take_output();
     CHECK(write_to(*engines_[n], output).ok());
     if (output.sync) CHECK(engines_[n]->sync().ok());
+    for (auto& event : output.events) events_[n].push_back(std::move(event));
     for (auto& m : output.messages) {
       if (on_message) on_message(n, m);
       if (!cuts_.contains({n, m.to}) && !(drop && drop(m))) network_.push_back({n, std::move(m)});
@@ -158,6 +162,7 @@ class StripeCluster {
   std::vector<std::unique_ptr<storage::MemoryEngine>> engines_;
   std::vector<std::unique_ptr<Stripe>> stripes_;
   std::deque<std::pair<NodeIndex, Output::Message>> network_, held_;
+  std::map<NodeIndex, std::vector<Output::Event>> events_;
   std::set<NodeIndex> still_;
   std::set<std::pair<NodeIndex, NodeIndex>> cuts_;
   Now now_{{1'000'000}, {1'700'000'000'000}};

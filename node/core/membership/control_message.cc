@@ -11,8 +11,9 @@ constexpr uint8_t kSettled = 1, kVotes = 2, kAsks = 4;
 
 void put_report(Encoder& out, const MemberReport& report) {
   out.u8(static_cast<uint8_t>((report.ready ? kReady : 0) | (report.draining ? kDraining : 0)));
-  for (uint64_t number : {report.ring.epoch, report.ring.leftovers, report.bytes_done, report.bytes_to_do, report.keys,
-                          report.disk_bytes, report.memory_bytes, report.uptime_seconds}) {
+  for (uint64_t number :
+       {report.ring.epoch, report.ring.leftovers, report.bytes_done, report.bytes_to_do, report.keys, report.disk_bytes,
+        report.memory_bytes, report.uptime_seconds, report.quarantined, report.alarms}) {
     out.varint(number);
   }
   out.varint(report.ring.steps.size());
@@ -30,8 +31,9 @@ MemberReport read_report(Decoder& in) {
   if (flags > (kReady | kDraining)) in.fail();
   report.ready = (flags & kReady) != 0;
   report.draining = (flags & kDraining) != 0;
-  for (uint64_t* number : {&report.ring.epoch, &report.ring.leftovers, &report.bytes_done, &report.bytes_to_do,
-                           &report.keys, &report.disk_bytes, &report.memory_bytes, &report.uptime_seconds}) {
+  for (uint64_t* number :
+       {&report.ring.epoch, &report.ring.leftovers, &report.bytes_done, &report.bytes_to_do, &report.keys,
+        &report.disk_bytes, &report.memory_bytes, &report.uptime_seconds, &report.quarantined, &report.alarms}) {
     *number = in.varint();
   }
   for (size_t n = in.count(4); n > 0 && in.ok(); --n) {

@@ -20,7 +20,8 @@ struct MemberReport {
   NodeReport ring;
   uint64_t bytes_done = 0, bytes_to_do = 0;  // of snapshots that it loads
   uint64_t keys = 0, disk_bytes = 0, memory_bytes = 0, uptime_seconds = 0;
-  bool ready = false;  // writes would find their replicas, and it does not drain
+  uint64_t quarantined = 0, alarms = 0;  // partitions, now
+  bool ready = false;                    // writes would find their replicas, and it does not drain
   bool draining = false;
 };
 
@@ -39,7 +40,7 @@ enum class ControlType : uint8_t {
 //   have    = epoch:varint identity:u64 formation:u64 flags:u8 (1 settled, 2 votes, 4 asks)
 //   config, paxos, gossip = the bytes
 //   report  = flags:u8 (1 ready, 2 draining) epoch:varint leftovers:varint bytes-done:varint bytes-to-do:varint
-//             keys:varint disk:varint memory:varint uptime:varint
+//             keys:varint disk:varint memory:varint uptime:varint quarantined:varint alarms:varint
 //             count:varint { keyspace:varint arc:varint since:varint done:u8 }
 struct ControlMessage {
   explicit ControlMessage(ControlType t, std::string b = {}) : type(t), body(std::move(b)) {}
