@@ -147,6 +147,7 @@ int serve(const ServeOptions& options) {
   node_options.region_links.batches.bytes = size_t{options.wan_batch_kb} << 10;
   node_options.region_links.compress = options.wan_compression == "zstd";
   node_options.set_aside_broken_data = options.set_aside_broken_data;
+  node_options.memtable_bytes = size_t{options.memtable_mb} << 20;
   node_options.cache_bytes = size_t{options.cache_mb} << 20;
   auto started = Node::start(std::move(node_options));
   if (!started.ok()) {

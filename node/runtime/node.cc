@@ -44,6 +44,14 @@ auto on_shard(Shard& shard, Task task) {
   return result.get();
 }
 
+// A table that cannot be read through ends compaction and, soon, writing. The next start deals with it.
+[[noreturn]] void end_damaged(const StripeDirectory& directory, const std::string& reason) {
+  const Status marked = mark_damaged(directory, reason);
+  if (!marked.ok()) logs::error("the mark of a damaged stripe cannot be written", {{"reason", marked.to_string()}});
+  logs::fatal("a table of a stripe is damaged: the process ends, and the next start copies what can be read",
+              {{"stripe", std::to_string(directory.stripe)}, {"reason", reason}});
+}
+
 Result<std::unique_ptr<gossip::Sealer>> make_sealer(const NodeOptions& options) {
   const std::string& cluster = options.enrollment.config.name;
   if (options.key_file.empty()) {
@@ -119,7 +127,7 @@ Status Node::make_control(NodeOptions& options, std::unique_ptr<gossip::Sealer> 
 Status Node::open_stripes(const NodeOptions& options) {
   RETURN_IF_ERROR(check_data_dir(context_.data_dir, *context_.first_config, context_.self));
   storage::RocksOptions rocks;
-  rocks.shared = storage::RocksShared::create(options.cache_bytes / 4);
+  rocks.shared = storage::RocksShared::create(options.cache_bytes / 4, options.memtable_bytes);
   const uint64_t seed = random64();
   const std::string boot_id = kernel_boot_id();
   const size_t objects = std::min(limits::kCacheBytes, options.cache_bytes / context_.stripes());
@@ -127,12 +135,17 @@ Status Node::open_stripes(const NodeOptions& options) {
   const bool force = options.set_aside_broken_data;
   const auto make = [this, config, rocks, seed, boot_id, objects, force](
                         uint32_t stripe, StripeDriver::Send send) -> Result<std::unique_ptr<StripeDriver>> {
-    auto engine = open_stripe_directory({context_.data_dir, stripe, force}, *config, context_.self,
-                                        [&rocks](const std::string& path) -> Result<std::unique_ptr<storage::Engine>> {
-                                          auto opened = storage::RocksEngine::open(path, rocks);
-                                          if (!opened.ok()) return opened.status();
-                                          return std::unique_ptr<storage::Engine>(std::move(opened).value());
-                                        });
+    const StripeDirectory directory{context_.data_dir, stripe, force};
+    auto engine = open_stripe_directory(
+        directory, *config, context_.self,
+        [&rocks, directory](const std::string& path, bool compacts) -> Result<std::unique_ptr<storage::Engine>> {
+          storage::RocksOptions own = rocks;
+          own.compacts = compacts;
+          if (compacts) own.on_damage = [directory](const std::string& reason) { end_damaged(directory, reason); };
+          auto opened = storage::RocksEngine::open(path, own);
+          if (!opened.ok()) return opened.status();
+          return std::unique_ptr<storage::Engine>(std::move(opened).value());
+        });
     if (!engine.ok()) return engine.status();
     StripeOptions stripe_options;
     stripe_options.self = context_.self;

@@ -164,6 +164,12 @@ void add_serve_options(CLI::App& command, ServeOptions& options, std::string& co
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
   command
+      .add_option("--memtable-mb", options.memtable_mb,
+                  "Megabytes of written rows that wait to become tables, all stripes together, before stripes that "
+                  "write make tables of them earlier")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  command
       .add_option("--wan-window-ms", options.wan_window_ms,
                   "Milliseconds for which replication to other regions is held, to go in company; 0: not at all")
       ->check(CLI::Range(0, 1000))
@@ -187,11 +193,29 @@ void add_serve_options(CLI::App& command, ServeOptions& options, std::string& co
       "the environment, the environment over the settings file.");
 }
 
-const std::vector<std::string> kServeSettings = {
-    "cluster-file",    "node",       "data-dir", "cluster",       "name",         "region",          "zone",
-    "capacity",        "rpc",        "resp",     "http",          "partitions",   "stripes",         "shards",
-    "log-level",       "log-format", "cache-mb", "wan-window-ms", "wan-batch-kb", "wan-compression", "replace-dead",
-    "cluster-key-file"};
+const std::vector<std::string> kServeSettings = {"cluster-file",
+                                                 "node",
+                                                 "data-dir",
+                                                 "cluster",
+                                                 "name",
+                                                 "region",
+                                                 "zone",
+                                                 "capacity",
+                                                 "rpc",
+                                                 "resp",
+                                                 "http",
+                                                 "partitions",
+                                                 "stripes",
+                                                 "shards",
+                                                 "log-level",
+                                                 "log-format",
+                                                 "cache-mb",
+                                                 "memtable-mb",
+                                                 "wan-window-ms",
+                                                 "wan-batch-kb",
+                                                 "wan-compression",
+                                                 "replace-dead",
+                                                 "cluster-key-file"};
 
 // --at, --json and what the commands about the cluster take besides; returns by kind.
 using Kind = ClusterCommand::Kind;

@@ -33,6 +33,7 @@ struct ServeOptions {
   uint32_t wan_window_ms = 5, wan_batch_kb = 64;
   std::string wan_compression = "zstd";
   bool set_aside_broken_data = false;
+  uint32_t memtable_mb = 192;
   uint32_t cache_mb = 256;  // decoded objects, all stripes together; blocks read from disk take a quarter of it on top
 };
 

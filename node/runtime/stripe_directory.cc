@@ -5,9 +5,14 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <system_error>
 
 #include "node/core/rows.h"
+#include "node/runtime/data_dir.h"
 #include "node/runtime/log.h"
+#include "node/runtime/stripe_mending.h"
 #include "storage/batch_log.h"
 
 namespace cartwheel::node {
@@ -29,8 +34,10 @@ std::string only_copy(const ClusterConfig& config, NodeIndex self, uint32_t stri
   return "";
 }
 
-Result<std::unique_ptr<storage::Engine>> open_and_look(const std::string& path, const OpenEngine& open) {
-  auto engine = open(path);
+constexpr char kMark[] = "DAMAGED";
+
+Result<std::unique_ptr<storage::Engine>> open_and_look(const std::string& path, bool compacts, const OpenEngine& open) {
+  auto engine = open(path, compacts);
   if (!engine.ok()) return engine.status();
   std::string bytes;
   auto found = engine.value()->get(identity_row(), &bytes);
@@ -41,16 +48,94 @@ Result<std::unique_ptr<storage::Engine>> open_and_look(const std::string& path, 
   return engine;
 }
 
+Status rename_durably(const StripeDirectory& directory, const std::string& from, const std::string& to) {
+  if (std::rename(from.c_str(), to.c_str()) != 0) {
+    return Status::Io(from + " cannot be renamed to " + to + ": " + std::strerror(errno));
+  }
+  return storage::sync_directory(directory.data_dir);
+}
+
+// Where the directory is kept that is not used any more.
+Result<std::string> set_aside(const StripeDirectory& directory) {
+  const auto ms =
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch());
+  const std::string aside = directory.path() + ".broken-" + std::to_string(ms.count());
+  RETURN_IF_ERROR(rename_durably(directory, directory.path(), aside));
+  return aside;
+}
+
+// Puts a complete copy in the place of what it is a copy of.
+Status finish_mending(const StripeDirectory& directory) {
+  const std::string mended = directory.path() + ".mended";
+  std::error_code error;
+  if (!std::filesystem::exists(mended, error)) return {};
+  if (std::filesystem::exists(directory.path(), error)) {
+    if (auto aside = set_aside(directory); !aside.ok()) return aside.status();
+  }
+  return rename_durably(directory, mended, directory.path());
+}
+
+std::string mark_of(const StripeDirectory& directory) {
+  std::ifstream file(directory.path() + "/" + kMark);
+  std::string reason;
+  std::getline(file, reason);
+  return file || !reason.empty() ? reason : "";
+}
+
+// Copies what can be read. kCorruption if nothing can.
+Status mend(const StripeDirectory& directory, const ClusterConfig& config, NodeIndex self, const OpenEngine& open,
+            const std::string& reason) {
+  const std::string mending = directory.path() + ".mending";
+  std::error_code error;
+  std::filesystem::remove_all(mending, error);
+  Mending what;
+  {
+    auto from = open(directory.path(), /*compacts=*/false);
+    if (!from.ok()) return from.status();
+    auto to = open(mending, /*compacts=*/true);
+    if (!to.ok()) return to.status();
+    auto mended = mend_stripe(**from, **to, config, self, directory.stripe);
+    if (!mended.ok()) return Status::Io("the copy of " + directory.path() + ": " + mended.status().message());
+    what = *mended;
+  }
+  RETURN_IF_ERROR(rename_durably(directory, mending, directory.path() + ".mended"));
+  RETURN_IF_ERROR(finish_mending(directory));
+  logs::error("a stripe had a damaged table: what can be read was copied, the rest is rebuilt from other replicas",
+              {{"stripe", std::to_string(directory.stripe)},
+               {"rows", std::to_string(what.rows)},
+               {"quarantined", std::to_string(what.quarantined)},
+               {"reason", reason}});
+  return {};
+}
+
 }  // namespace
+
+Status mark_damaged(const StripeDirectory& directory, const std::string& reason) {
+  return replace_file(directory.path(), kMark, reason + "\n");
+}
 
 Result<std::unique_ptr<storage::Engine>> open_stripe_directory(const StripeDirectory& directory,
                                                                const ClusterConfig& config, NodeIndex self,
                                                                const OpenEngine& open) {
+  RETURN_IF_ERROR(finish_mending(directory));
   const std::string path = directory.path();
-  auto engine = open_and_look(path, open);
+  const std::string alone = only_copy(config, self, directory.stripe);
+  bool compacts = true;
+  if (const std::string damage = mark_of(directory); !damage.empty()) {
+    if (alone.empty() || directory.force) {
+      const Status mended = mend(directory, config, self, open, damage);
+      if (!mended.ok() && mended.code() != Code::kCorruption) return mended;
+    } else {
+      compacts = false;
+      logs::error(
+          "a table of a stripe is damaged, and this node has the only copy of partitions in it: it is served "
+          "without compaction. Copy what is needed, or give up what cannot be read with --set-aside-broken-data",
+          {{"stripe", std::to_string(directory.stripe)}, {"keyspace", alone}, {"reason", damage}});
+    }
+  }
+  auto engine = open_and_look(path, compacts, open);
   if (engine.ok() || engine.status().code() != Code::kCorruption) return engine;
   const std::string reason = engine.status().message();
-  const std::string alone = only_copy(config, self, directory.stripe);
   if (!alone.empty() && !directory.force) {
     return Status::Corruption(path + " is broken (" + reason +
                               "), and this node has the only copy of partitions of "
@@ -59,16 +144,11 @@ Result<std::unique_ptr<storage::Engine>> open_stripe_directory(const StripeDirec
                               "' in it. Restore the directory from a backup, or give up what is "
                               "only there with --set-aside-broken-data, which renames it and starts empty");
   }
-  const auto ms =
-      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch());
-  const std::string aside = path + ".broken-" + std::to_string(ms.count());
-  if (std::rename(path.c_str(), aside.c_str()) != 0) {
-    return Status::Io(path + " is broken (" + reason + ") and cannot be renamed: " + std::strerror(errno));
-  }
-  RETURN_IF_ERROR(storage::sync_directory(directory.data_dir));
+  auto aside = set_aside(directory);
+  if (!aside.ok()) return Status::Io(path + " is broken (" + reason + "): " + aside.status().message());
   logs::error("a stripe's data is broken: set aside, and rebuilt from the other replicas",
-              {{"stripe", std::to_string(directory.stripe)}, {"kept", aside}, {"reason", reason}});
-  return open(path);
+              {{"stripe", std::to_string(directory.stripe)}, {"kept", *aside}, {"reason", reason}});
+  return open(path, true);
 }
 
 }  // namespace cartwheel::node

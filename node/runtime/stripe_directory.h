@@ -5,6 +5,15 @@
 // deleted, and the stripe begins empty, as after a wiped disk: with a new epoch, and without a vote before it has what
 // the other replicas have. Only if every partition of it that this node has has another owner, or the operator forces
 // it.
+//
+// A table that was found damaged while the stripe ran leaves a mark (mark_damaged), and the process ends. With the
+// mark, what can be read is copied to a new directory at the next start, and what cannot is quarantined
+// (stripe_mending.h); the old directory is kept like one that is set aside. Where this node has the only copy of some
+// partition, that would turn rows that cannot be read into rows that do not exist: then the stripe is opened without
+// compaction, until the operator forces it.
+//
+//   stripe-N.mending   a copy that may be incomplete; begun anew
+//   stripe-N.mended    one that is complete; takes the place of stripe-N, also after a crash in between
 #pragma once
 
 #include <functional>
@@ -17,7 +26,8 @@
 
 namespace cartwheel::node {
 
-using OpenEngine = std::function<Result<std::unique_ptr<storage::Engine>>(const std::string& directory)>;
+// `compacts` false: tables are read as they are, and never compacted.
+using OpenEngine = std::function<Result<std::unique_ptr<storage::Engine>>(const std::string& directory, bool compacts)>;
 
 struct StripeDirectory {
   std::string data_dir;
@@ -25,6 +35,9 @@ struct StripeDirectory {
   bool force = false;  // --set-aside-broken-data
   std::string path() const { return data_dir + "/stripe-" + std::to_string(stripe); }
 };
+
+// Has the next start mend the directory. Durable when it returns.
+Status mark_damaged(const StripeDirectory& directory, const std::string& reason);
 
 // The engine of the stripe, by `open`. What is set aside is logged. Errors: those of `open`; kCorruption, saying what
 // is broken and what the operator can do, if it may not be set aside.

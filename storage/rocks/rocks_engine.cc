@@ -257,7 +257,7 @@ Result<std::unique_ptr<RocksEngine>> RocksEngine::open(const std::string& direct
   impl->options = options;
   impl->shared = options.shared ? options.shared : RocksShared::create();
   // Its lock also guards the log.
-  auto tables = TableStore::open(directory, impl->shared->impl_->cache);
+  auto tables = TableStore::open(directory, impl->shared->impl_->cache, options.compacts, options.on_damage);
   if (!tables.ok()) return tables.status();
   impl->tables = std::move(tables).value();
   impl->active = std::make_shared<Memtable>();

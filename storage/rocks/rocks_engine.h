@@ -59,6 +59,12 @@ struct RocksOptions {
   uint64_t write_buffer_bytes = 128 << 20;       // a memtable is frozen at this size
   uint64_t segment_bytes = uint64_t{256} << 20;  // or when its segment of the log has this size
   int frozen_max = 2;                            // memtables, before writes wait for the background
+  // False: tables are not compacted, so that one that cannot be read through harms only who asks for its rows. Reads
+  // become slower with every table.
+  bool compacts = true;
+  // Called by a background thread when a compaction has met a table that cannot be read, or is not what was written.
+  // Soon every write fails: the caller should close the engine, and not open it again as it is.
+  std::function<void(const std::string& reason)> on_damage = {};
   // Called by the background after each step, for tests that look at what a crash would leave there.
   std::function<void(TableStep)> on_step = {};
 };

@@ -4,7 +4,9 @@
 #include <rocksdb/convenience.h>
 #include <rocksdb/db.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/options.h>
+#include <rocksdb/sst_file_reader.h>
 #include <rocksdb/sst_file_writer.h>
 #include <rocksdb/table.h>
 
@@ -82,6 +84,26 @@ void set_process_options(rocksdb::Options* options) {
   options->keep_log_file_num = 4;
 }
 
+// A compaction that fails ends all compactions, and soon all writes. Either a table that it reads is damaged, or it
+// could not write; the tables themselves tell which.
+class DamageWatch final : public rocksdb::EventListener {
+ public:
+  explicit DamageWatch(TableStore::OnDamage on_damage) : on_damage_(std::move(on_damage)) {}
+  void OnCompactionCompleted(rocksdb::DB*, const rocksdb::CompactionJobInfo& job) override {
+    if (job.status.ok() || job.status.IsShutdownInProgress()) return;
+    for (const std::string& file : job.input_files) {
+      rocksdb::SstFileReader reader{rocksdb::Options()};
+      rocksdb::Status status = reader.Open(file);
+      if (status.ok()) status = reader.VerifyChecksum();
+      if (!status.ok()) return on_damage_(file + ": " + status.ToString());
+    }
+    if (job.status.IsCorruption()) on_damage_(job.status.ToString());
+  }
+
+ private:
+  const TableStore::OnDamage on_damage_;
+};
+
 class Walk final : public Iterator {
  public:
   Walk(rocksdb::DB* db, std::string_view begin, std::string_view end) : end_(end), end_slice_(end_) {
@@ -147,12 +169,15 @@ struct TableStore::Impl {
 TableStore::TableStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 TableStore::~TableStore() = default;
 
-Result<std::unique_ptr<TableStore>> TableStore::open(const std::string& directory, std::shared_ptr<BlockCache> cache) {
+Result<std::unique_ptr<TableStore>> TableStore::open(const std::string& directory, std::shared_ptr<BlockCache> cache,
+                                                     bool compacts, OnDamage on_damage) {
   auto impl = std::make_unique<Impl>();
   impl->cache = std::move(cache);
   impl->directory = directory;
   set_table_options(impl->cache->impl_->cache, &impl->options);
   set_process_options(&impl->options);
+  impl->options.disable_auto_compactions = !compacts;
+  if (on_damage) impl->options.listeners.push_back(std::make_shared<DamageWatch>(std::move(on_damage)));
   // What a process that died has left half done.
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
@@ -213,7 +238,9 @@ rocksdb::Status TableStore::Impl::write_table(const Memtable& rows, const std::s
 }
 
 Status TableStore::add(const Memtable& rows) {
-  while (impl_->waiting_tables() >= kWaitingTablesMax) std::this_thread::sleep_for(kCompactionCheck);
+  while (!impl_->options.disable_auto_compactions && impl_->waiting_tables() >= kWaitingTablesMax) {
+    std::this_thread::sleep_for(kCompactionCheck);
+  }
   const std::string path = impl_->directory + "/" + kNewPrefix + "table";
   bool empty = true;
   RETURN_IF_ERROR(translate("new table", impl_->write_table(rows, path, &empty)));

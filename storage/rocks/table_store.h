@@ -4,6 +4,7 @@
 // Threads: get(), scan() and approximate_bytes() by any, add() by one at a time, loads by one at a time.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -29,8 +30,11 @@ class BlockCache {
 
 class TableStore {
  public:
-  // Opens the store in `directory`, which exists or whose parent does. Errors as RocksEngine::open().
-  static Result<std::unique_ptr<TableStore>> open(const std::string& directory, std::shared_ptr<BlockCache> cache);
+  using OnDamage = std::function<void(const std::string& reason)>;
+  // Opens the store in `directory`, which exists or whose parent does. `compacts` and `on_damage` as RocksOptions.
+  // Errors as RocksEngine::open().
+  static Result<std::unique_ptr<TableStore>> open(const std::string& directory, std::shared_ptr<BlockCache> cache,
+                                                  bool compacts = true, OnDamage on_damage = {});
   ~TableStore();  // REQUIRES: every iterator is gone
   TableStore(const TableStore&) = delete;
   TableStore& operator=(const TableStore&) = delete;

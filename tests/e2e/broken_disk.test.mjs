@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 
+import { until } from '../../scripts/lib/wait.mjs';
 import { with_grown } from './lib/grown.mjs';
 
 const names = ['eu-1', 'eu-2', 'eu-3'];
@@ -71,3 +72,84 @@ test('the only copy is not set aside before the operator says so', { timeout: 12
   await node.start();
   assert.equal(aside(node).length, 1);
 }));
+
+// Makes bytes in a table of the stripe others. Of a running node it may be a table that is just being removed.
+function flip_bytes(node) {
+  try {
+    const file = fs.openSync(tables_of(node).sort()[0], 'r+');
+    fs.writeSync(file, Buffer.from('flipped by a disk'), 0, 17, Math.floor(fs.fstatSync(file).size / 3));
+    fs.closeSync(file);
+  } catch (error) {
+    if (error.code !== 'ENOENT') throw error;
+  }
+}
+function tables_of(node) {
+  return fs.readdirSync(stripe(node)).filter((name) => name.endsWith('.sst')).map((name) => path.join(stripe(node), name));
+}
+
+const many = 3000;
+const value_of = (round, i) => `${round}:${i}:`.padEnd(1000, `${i * 7919 + round},`);
+async function write_much(node, round) {
+  const connection = await node.connect();
+  for (let i = 0; i < many; i += 100) {
+    const replies = await connection.pipeline(
+      Array.from({ length: 100 }, (_, j) => ['SET', `note:${i + j}`, value_of(round, i + j)]));
+    for (const reply of replies) assert.equal(String(reply), 'OK');
+  }
+  connection.close();
+}
+async function check_much(node, round) {
+  const connection = await node.connect();
+  for (let i = 0; i < many; i += 100) {
+    const replies = await connection.pipeline(Array.from({ length: 100 }, (_, j) => ['GET', `note:${i + j}`]));
+    replies.forEach((reply, j) => assert.ok(String(reply) === value_of(round, i + j), `note:${i + j} at ${node.name}`));
+  }
+  connection.close();
+}
+
+test('flipped bytes in a table of a running and of a stopped node: right answers, and the partitions are rebuilt',
+     { timeout: 400_000 }, async () => {
+  process.env.CARTWHEEL_MEMTABLE_MB = '1';  // so that there are tables, and compactions, soon
+  try {
+    await with_grown(names, { keyspaces, partitions: 8 }, async (cluster) => {
+      const [writer, , spoiled] = names.map((name) => cluster.named(name));
+      let round = 0;
+      do await write_much(writer, round); while (tables_of(spoiled).length === 0 && ++round < 20);
+      assert.notEqual(tables_of(spoiled).length, 0);
+      for (const stopped of [false, true]) {
+        const before = aside(spoiled).length;
+        if (stopped) await spoiled.terminate();
+        flip_bytes(spoiled);
+        if (stopped) spoiled.spawn();
+        const { child } = spoiled;
+        // It asks others for what it cannot read; it may end in the midst of this, or before it serves.
+        await check_much(spoiled, round).catch((error) => {
+          if (error.code === 'ERR_ASSERTION') throw error;
+        });
+        // Sooner or later a compaction meets the block. The others go on.
+        for (let i = 1; spoiled.alive() && i < 60; ++i) {
+          await write_much(writer, ++round);
+          if (i % 10 === 0 && spoiled.alive()) flip_bytes(spoiled);
+        }
+        assert.ok(!spoiled.alive(), 'a compaction has met the block');
+        assert.equal((await child.ended).code, 1);
+        assert.match(spoiled.log_tail(20_000), /a table of a stripe is damaged: the process ends/);
+        await check_much(writer, round);
+        await spoiled.start();
+        assert.match(spoiled.log_tail(20_000), /what can be read was copied/);
+        await check_much(spoiled, round);
+        await until('all to be rebuilt', async () => (await cluster.status()).quarantined === 0, { timeout_ms: 60_000 });
+        await cluster.wait_ready();
+        assert.equal((await cluster.cli(['verify'])).code, 0);
+        assert.equal(aside(spoiled).length, before + 1);
+        // No loop: what was copied is whole, and compactions go through it.
+        for (let i = 0; i < 6; ++i) await write_much(writer, ++round);
+        assert.ok(spoiled.alive(), spoiled.log_tail());
+        await check_much(spoiled, round);
+      }
+      assert.match(spoiled.log_tail(200_000), /a partition is quarantined[\s\S]*a quarantined partition was rebuilt/);
+    });
+  } finally {
+    delete process.env.CARTWHEEL_MEMTABLE_MB;
+  }
+});
