@@ -19,7 +19,9 @@ namespace cartwheel::storage {
 
 namespace {
 
-constexpr uint64_t kMagic = 0x4357424c4f473031;  // "CWBLOG01"
+constexpr uint64_t kMagic = 0x4357424c4f473031;       // "CWBLOG01"
+constexpr uint64_t kRangeMagic = 0x4357424c4f475253;  // "CWBLOGRS"
+constexpr char kRangeName[] = "/SEGMENTS";
 constexpr size_t kHeaderBytes = 32;
 constexpr size_t kRecordHeaderBytes = 20;
 constexpr size_t kRecordBytesMax = size_t{1} << 30;  // a length is a u32, and a segment is read whole
@@ -67,14 +69,26 @@ Result<std::string> read_all(int fd, const std::string& path) {
   return bytes;
 }
 
-std::string encode_header(uint64_t number, uint64_t sequence) {
+std::string checked(uint64_t magic, uint64_t a, uint64_t b) {
   std::string bytes;
   Encoder out(bytes);
-  out.u64(kMagic);
-  out.u64(number);
-  out.u64(sequence);
+  out.u64(magic);
+  out.u64(a);
+  out.u64(b);
   out.u64(hash64(bytes));
   return bytes;
+}
+std::string encode_header(uint64_t number, uint64_t sequence) {
+  return checked(kMagic, number, sequence);
+}
+
+bool is_segment(const std::filesystem::path& path) {
+  const std::string stem = path.stem();
+  return path.extension() == ".seg" && !stem.empty() && stem.find_first_not_of("0123456789") == stem.npos;
+}
+
+Status damaged(const std::string& what, const std::string& path) {
+  return Status::Corruption("the log: " + path + " " + what);
 }
 
 // False if `in` is not a whole change.
@@ -136,22 +150,78 @@ Result<std::unique_ptr<BatchLog>> BatchLog::open(const std::string& directory,
   return log;
 }
 
+bool BatchLog::exists(const std::string& directory) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
+    if (is_segment(entry.path()) || entry.path().filename() == kRangeName + 1) return true;
+  }
+  return false;
+}
+
+Result<BatchLog::Range> BatchLog::read_range() const {
+  const std::string path = directory_ + kRangeName;
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0 && errno == ENOENT) return Range();  // nothing was synced yet
+  if (fd < 0) return failed("open of", path);
+  auto bytes = read_all(fd, path);
+  ::close(fd);
+  if (!bytes.ok()) return damaged("cannot be read", path);
+  Decoder in(*bytes);
+  in.u64();
+  Range range;
+  range.first = in.u64();
+  range.last = in.u64();
+  if (*bytes != checked(kRangeMagic, range.first, range.last)) return damaged("does not decode", path);
+  return range;
+}
+
+// Has the file tell what segments there are now, of which those up to `synced` are on the disk.
+Status BatchLog::write_range(uint64_t synced) {
+  std::lock_guard range_lock(range_mutex_);
+  Range next;
+  {
+    std::lock_guard lock(mutex_);
+    next.first = segments_.front()->number;
+  }
+  next.last = std::max(range_.last, synced);
+  CHECK(next.last >= next.first);
+  const std::string path = directory_ + kRangeName, temporary = path + ".new";
+  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (fd < 0) return failed("creation of", temporary);
+  Status status = write_all(fd, checked(kRangeMagic, next.first, next.last), temporary);
+  if (status.ok() && ::fsync(fd) != 0) status = failed("sync of", temporary);
+  ::close(fd);
+  RETURN_IF_ERROR(status);
+  if (std::rename(temporary.c_str(), path.c_str()) != 0) return failed("renaming of", temporary);
+  RETURN_IF_ERROR(sync_directory(directory_));
+  range_ = next;
+  return {};
+}
+
 Status BatchLog::recover(const std::function<void(WriteBatch)>& replay) {
+  auto range = read_range();
+  if (!range.ok()) return range.status();
+  range_ = *range;
   std::vector<std::pair<uint64_t, std::string>> found;
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(directory_, error)) {
-    const std::string stem = entry.path().stem();
-    if (entry.path().extension() != ".seg" || stem.empty() || stem.find_first_not_of("0123456789") != stem.npos)
-      continue;
-    found.emplace_back(std::stoull(stem), entry.path());
+    if (is_segment(entry.path())) found.emplace_back(std::stoull(entry.path().stem()), entry.path());
   }
   if (error) return Status::Io("cannot read directory " + directory_ + ": " + error.message());
   std::sort(found.begin(), found.end());
-  bool first = true;
-  std::vector<std::string> lost;  // behind a gap
+  bool first = true, has_last = range_.last == 0;
+  std::vector<std::string> lost;  // behind a gap, or dropped before
+  size_t dropped = 0;
+  while (dropped < found.size() && found[dropped].first < range_.first) lost.push_back(found[dropped++].second);
+  found.erase(found.begin(), found.begin() + static_cast<ptrdiff_t>(dropped));
+  next_number_ = range_.last + 1;
+  if (range_.first > 0 && (found.empty() || found[0].first != range_.first)) {
+    return damaged("is missing", path_of(directory_, range_.first));
+  }
   for (const auto& [number, path] : found) {
-    next_number_ = number + 1;
-    if (!lost.empty()) {
+    next_number_ = std::max(next_number_, number + 1);
+    has_last = has_last || number == range_.last;
+    if (lost.size() > dropped) {
       lost.push_back(path);
       continue;
     }
@@ -160,7 +230,7 @@ Status BatchLog::recover(const std::function<void(WriteBatch)>& replay) {
     auto segment = std::make_shared<Segment>(number, path, fd);
     segment->ended = true;
     auto bytes = read_all(fd, path);
-    if (!bytes.ok()) return bytes.status();
+    if (!bytes.ok()) return damaged("cannot be read", path);
     segment->bytes = bytes->size();
     // A segment without its header was begun just before the end and holds nothing that anybody was told of.
     Decoder header(*bytes);
@@ -168,6 +238,7 @@ Status BatchLog::recover(const std::function<void(WriteBatch)>& replay) {
     const uint64_t sequence = header.u64();
     const bool whole = header.ok() && bytes->starts_with(encode_header(number, sequence));
     if (!whole || (!first && sequence != next_sequence_ && !planted(Bug::kLogGapIgnored))) {
+      if (number <= range_.last) return damaged("does not go on where the segment before it ended", path);
       lost.push_back(path);
       continue;
     }
@@ -192,6 +263,7 @@ Status BatchLog::recover(const std::function<void(WriteBatch)>& replay) {
     }
     segments_.push_back(std::move(segment));
   }
+  if (!has_last) return damaged("is missing", path_of(directory_, range_.last));
   // Gone for good, before their sequence numbers are given again.
   for (const std::string& path : lost) {
     if (::unlink(path.c_str()) != 0) return failed("removal of", path);
@@ -261,7 +333,10 @@ Status BatchLog::sync() {
   for (const Due& each : due) {
     if (::fdatasync(each.segment->fd) != 0) return failed("sync of", each.segment->path);
   }
-  if (entry_due) RETURN_IF_ERROR(sync_directory(directory_));
+  if (entry_due) {
+    RETURN_IF_ERROR(sync_directory(directory_));
+    RETURN_IF_ERROR(write_range(newest));
+  }
   std::lock_guard lock(mutex_);
   for (const Due& each : due) each.segment->synced = each.ended;
   entry_synced_ = std::max(entry_synced_, newest);
@@ -278,11 +353,18 @@ Status BatchLog::drop_through(uint64_t number) {
       segments_.pop_front();
     }
   }
+  if (gone.empty()) return {};
+  bool is_known = false;  // the segment that is now the first one, to the file
+  {
+    std::lock_guard lock(mutex_);
+    is_known = entry_synced_ >= segments_.front()->number;
+  }
+  RETURN_IF_ERROR(is_known ? write_range(0) : sync());
   // Oldest first: should this end half-way, what is left still has no gap.
   for (const auto& segment : gone) {
     if (::unlink(segment->path.c_str()) != 0) return failed("removal of", segment->path);
   }
-  return gone.empty() ? Status() : sync_directory(directory_);
+  return sync_directory(directory_);
 }
 
 uint64_t BatchLog::bytes() const {

@@ -261,8 +261,11 @@ Result<std::unique_ptr<RocksEngine>> RocksEngine::open(const std::string& direct
   if (!tables.ok()) return tables.status();
   impl->tables = std::move(tables).value();
   impl->active = std::make_shared<Memtable>();
-  auto log = BatchLog::open(std::filesystem::path(directory) / "log",
-                            [&](WriteBatch batch) { impl->active->apply(std::move(batch)); });
+  const std::string log_directory = std::filesystem::path(directory) / "log";
+  if (!BatchLog::exists(log_directory) && impl->tables->disk_bytes() > 0) {
+    return Status::Corruption("there are tables in " + directory + ", and no log");
+  }
+  auto log = BatchLog::open(log_directory, [&](WriteBatch batch) { impl->active->apply(std::move(batch)); });
   if (!log.ok()) return log.status();
   impl->log = std::move(log).value();
   impl->count_active();

@@ -116,6 +116,24 @@ TEST_F(StripeDirectoryTest, TheOnlyCopyIsKeptUnlessItIsForced) {
   EXPECT_EQ(set_aside(), 1u);
 }
 
+TEST_F(StripeDirectoryTest, WithoutItsLogItIsSetAside) {
+  std::filesystem::remove_all(stripe().path() + "/log");
+  auto engine = open_stripe_directory(stripe(), config_of(2), 0, rocks);
+  ASSERT_TRUE(engine.ok()) << engine.status().to_string();
+  EXPECT_FALSE(has_identity(**engine));
+  EXPECT_EQ(set_aside(), 1u);
+}
+
+TEST_F(StripeDirectoryTest, WithoutASegmentOfItsLogItIsSetAside) {
+  for (const auto& entry : std::filesystem::directory_iterator(stripe().path() + "/log")) {
+    if (entry.path().extension() == ".seg") std::filesystem::remove(entry.path());
+  }
+  auto engine = open_stripe_directory(stripe(), config_of(2), 0, rocks);
+  ASSERT_TRUE(engine.ok()) << engine.status().to_string();
+  EXPECT_FALSE(has_identity(**engine));
+  EXPECT_EQ(set_aside(), 1u);
+}
+
 // A stripe of four partitions with a row of each kind, all in one table, of which a block is damaged.
 class DamagedStripeTest : public StripeDirectoryTest {
  protected:

@@ -100,6 +100,90 @@ TEST(BatchLog, ForeignFilesAreLeftAlone) {
   EXPECT_TRUE(fs::exists(directory / "log/notes.txt"));
 }
 
+// What opening a copy of `directory` says, after `damage` to its log.
+template <typename Damage>
+Code reopened(const std::string& directory, const std::string& copy, Damage damage) {
+  fs::remove_all(copy);
+  fs::copy(directory, copy);
+  damage(copy);
+  return BatchLog::open(copy, [](WriteBatch) {}).status().code();
+}
+
+std::string segment(const std::string& directory, size_t number) {
+  std::vector<std::string> paths;
+  for (const auto& entry : fs::directory_iterator(directory)) {
+    if (entry.path().extension() == ".seg") paths.push_back(entry.path());
+  }
+  std::sort(paths.begin(), paths.end());
+  return paths.at(number);
+}
+
+TEST(BatchLog, SyncedSegmentsThatAreMissingOrDamagedAreFoundOut) {
+  TemporaryDirectory directory;
+  {
+    Opened opened = open(directory / "log");
+    uint64_t next = 0;
+    auto fill = [&] {
+      for (int i = 0; i < 10; ++i) ASSERT_OK(opened.log->append(batch_of(next++)));
+    };
+    fill();
+    auto dropped = opened.log->begin_segment();
+    fill();
+    ASSERT_TRUE(opened.log->begin_segment().ok());
+    fill();
+    ASSERT_OK(opened.log->sync());
+    ASSERT_OK(opened.log->drop_through(*dropped));
+    ASSERT_TRUE(opened.log->begin_segment().ok());
+    fill();
+    ASSERT_OK(opened.log->sync());
+    ASSERT_TRUE(opened.log->begin_segment().ok());
+    fill();  // never synced
+  }
+  const auto reopen = [&](auto damage) { return reopened(directory / "log", directory / "copy", damage); };
+  EXPECT_EQ(reopen([](const std::string&) {}), Code::kOk);
+  for (size_t n : {0, 1, 2}) {  // the first one, one in the middle, the last one that was synced
+    EXPECT_EQ(reopen([&](const std::string& log) { fs::remove(segment(log, n)); }), Code::kCorruption) << n;
+    EXPECT_EQ(reopen([&](const std::string& log) { fs::resize_file(segment(log, n), 20); }), Code::kCorruption) << n;
+  }
+  for (size_t n : {0, 1}) {
+    EXPECT_EQ(reopen([&](const std::string& log) {
+                std::fstream file(segment(log, n), std::ios::in | std::ios::out | std::ios::binary);
+                file.seekp(static_cast<std::streamoff>(fs::file_size(segment(log, n)) / 2));
+                file.put('\x7f').put('\x7f').put('\x7f');
+              }),
+              Code::kCorruption)
+        << n;
+  }
+  EXPECT_EQ(reopen([](const std::string& log) {
+              for (size_t n = 4; n-- > 0;) fs::remove(segment(log, n));
+            }),
+            Code::kCorruption);
+  EXPECT_EQ(reopen([](const std::string& log) { fs::resize_file(fs::path(log) / "SEGMENTS", 7); }), Code::kCorruption);
+  // As a loss of power may.
+  EXPECT_EQ(reopen([](const std::string& log) { fs::remove(segment(log, 3)); }), Code::kOk);
+  EXPECT_EQ(reopen([](const std::string& log) { fs::resize_file(segment(log, 3), 100); }), Code::kOk);
+}
+
+TEST(BatchLog, SegmentsWhoseRemovalACrashInterruptedAreNotReplayed) {
+  TemporaryDirectory directory;
+  std::string first;
+  {
+    Opened opened = open(directory / "log");
+    ASSERT_OK(opened.log->append(batch_of(0)));
+    first = segment(directory / "log", 0);
+    fs::copy_file(first, directory / "kept");
+    auto ended = opened.log->begin_segment();
+    ASSERT_OK(opened.log->append(batch_of(1)));
+    ASSERT_OK(opened.log->sync());
+    ASSERT_OK(opened.log->drop_through(*ended));
+  }
+  fs::copy_file(directory / "kept", first);
+  const Opened opened = open(directory / "log");
+  ASSERT_EQ(opened.batches.size(), 1u);
+  EXPECT_TRUE(are_from(opened.batches, 1));
+  EXPECT_FALSE(fs::exists(first));
+}
+
 // What a segment had on the disk for sure.
 using Synced = std::map<std::string, uint64_t>;
 
