@@ -43,6 +43,7 @@ enum class Bug {
   kQuarantineKeepsClock,  // a partition that is rebuilt keeps its clock, and what it lacks counts as removed
   kQuarantineTakesLess,   // it is rebuilt from a replica that lacks what was acknowledged here
   kUnreadableIsAbsent,    // a row that cannot be read counts as one that is not there
+  kSalvageHolesRemove,    // where two spoiled copies are joined, what one of them lost counts as removed
   // Of the change of the ring:
   kWriteCountsOldOwnersOnly,  // while an arc moves, a write does not wait for the new owners
   kNoFence,                   // nobody refuses the messages of an epoch before the arc moved

@@ -11,15 +11,16 @@
 
 namespace cartwheel::storage {
 
-class ReadableRows {
+class ReadableRows final : public Iterator {
  public:
   // Of the keys in [begin, end), an empty `end` meaning no bound. `engine` outlives this.
   ReadableRows(const Engine& engine, std::string begin, std::string end);
 
-  bool valid() const { return rows_->valid(); }
-  void next();  // REQUIRES: valid()
-  std::string_view key() const { return rows_->key(); }
-  std::string_view value() const { return rows_->value(); }
+  bool valid() const override { return rows_->valid(); }
+  void next() override;
+  std::string_view key() const override { return rows_->key(); }
+  std::string_view value() const override { return rows_->value(); }
+  Status status() const override { return {}; }
 
   // Of the keys in [begin, end) nobody knows which exist; an empty `end` is the end of the walk.
   struct Hole {

@@ -14,6 +14,7 @@
 
 #include "base/planted.h"
 #include "node/core/stripe_impl.h"
+#include "storage/readable_rows.h"
 
 namespace cartwheel::node {
 
@@ -41,7 +42,7 @@ void Stripe::Impl::request_step(Partition& p, Repair& repair) {
 void Stripe::Impl::on_exchange(NodeIndex from, const ExchangeMessage& m) {
   Partition* p = find(m.partition);
   if (p == nullptr || p->loading) return;
-  if (p->quarantined) return refuse_exchange(from, m);
+  if (p->quarantined && (m.raw || !gives_salvage(*p))) return refuse_exchange(from, m);
   if (m.step == 0) {
     // A snapshot must show the engine and the clock at one instant: between turns, when nothing is only in memory.
     if (deferred_.size() < limits::kRepairs) deferred_.emplace_back(from, m);
@@ -57,7 +58,7 @@ void Stripe::Impl::serve_deferred() {
   for (auto& [from, m] : requests) {
     Partition* p = find(m.partition);
     if (p == nullptr) continue;
-    if (p->quarantined) {
+    if (p->quarantined && (m.raw || !gives_salvage(*p))) {
       refuse_exchange(from, m);
       continue;
     }
@@ -73,7 +74,12 @@ void Stripe::Impl::serve_deferred() {
       serving.id = m.id;
       serving.raw = m.raw;
       std::string prefix = object_prefix(m.partition);
-      serving.rows = engine_.scan(prefix, prefix_end(prefix));
+      serving.salvage = p->quarantined;
+      if (serving.salvage) {
+        serving.rows = std::make_unique<storage::ReadableRows>(engine_, prefix, prefix_end(prefix));
+      } else {
+        serving.rows = engine_.scan(prefix, prefix_end(prefix));
+      }
       // From now on this node keeps for the new owner what the snapshot does not have.
       auto peer = p->peers.find(from);
       if (m.raw && peer != p->peers.end() && !peer->second.heard) peer->second = {p->causal.clock, false, true, false};
@@ -97,6 +103,13 @@ void Stripe::Impl::break_off_serving(NodeIndex from, const ExchangeMessage& m) {
   serving_.erase({from, m.partition});
   quarantine(*find(m.partition), "a row does not decode, or cannot be read, for another replica");
   refuse_exchange(from, m);
+}
+
+bool Stripe::Impl::decodes_as_object_row(const ObjectRow& row, std::string_view value) {
+  if (!row.is_leaf) return ObjectStore::decode_header(value).ok();
+  Decoder in(value);
+  crdt::Leaf::decode(in);
+  return in.done();
 }
 
 void Stripe::Impl::serve_step(NodeIndex from, const ExchangeMessage& m) {
@@ -130,12 +143,14 @@ void Stripe::Impl::serve_step(NodeIndex from, const ExchangeMessage& m) {
   size_t prefix_bytes = object_prefix(m.partition).size();
   while (serving.rows->valid() && bytes < options_.catch_up_chunk_bytes) {
     auto row = parse_object_row(serving.rows->key());
-    if (!row.ok()) return break_off_serving(from, m);
-    Decoder in(serving.rows->value());
+    const bool decodes = row.ok() && decodes_as_object_row(*row, serving.rows->value());
+    if (!decodes && !serving.salvage) return break_off_serving(from, m);
+    if (!decodes) {
+      serving.rows->next();
+      continue;
+    }
     auto leaves =
         row->is_leaf ? Result<crdt::Object>(crdt::Object()) : ObjectStore::decode_header(serving.rows->value());
-    if (row->is_leaf) crdt::Leaf::decode(in);
-    if (!leaves.ok() || (row->is_leaf && !in.done())) return break_off_serving(from, m);
     if (serving.raw) {
       add(serving.rows->key().substr(prefix_bytes), "", serving.rows->value());
     } else if (row->is_leaf) {
@@ -152,7 +167,8 @@ void Stripe::Impl::serve_step(NodeIndex from, const ExchangeMessage& m) {
   }
   if (!serving.rows->status().ok()) return break_off_serving(from, m);
   serving.done = !serving.rows->valid();
-  reply.outcome = serving.done ? ExchangeReplyMessage::Outcome::kDone : ExchangeReplyMessage::Outcome::kMore;
+  using Outcome = ExchangeReplyMessage::Outcome;
+  reply.outcome = !serving.done ? Outcome::kMore : serving.salvage ? Outcome::kSalvaged : Outcome::kDone;
   ++serving.step;
   serving.last_reply = reply.encode();
   send(from, serving.last_reply);
@@ -175,6 +191,8 @@ void Stripe::Impl::on_exchange_reply(NodeIndex from, const ExchangeReplyMessage&
     ++stats_.rejected_messages;
     return end_repair(it);
   }
+  repair.salvage = m.outcome == ExchangeReplyMessage::Outcome::kSalvaged;
+  if (repair.salvage && !(p->quarantined && p->accepts_loss)) return end_repair(it);  // holes are of no use here
   turn_dirty_ = true;
   out_.batch.put(stage_row(p->id, m.step), m.encode());
   ++repair.step;
@@ -242,13 +260,15 @@ void Stripe::Impl::join_step() {
   Partition& p = partitions_.at(it->first);
   bool done = false;
   Repair& repair = it->second;
-  if (p.quarantined && !p.emptied) {  // what has come is joined from the next turn on, into nothing
+  if (repair.salvage && !p.cleaned) return erase_unreadable(p);
+  if (p.quarantined && !p.emptied && !repair.salvage) {  // what has come is joined from the next turn on, into nothing
     if (!make_room(p)) end_repair(it);
     return;
   }
   if (!join_stage(p, repair, &done).ok()) {  // the engine could not be read; what was joined is joined again
     if (p.quarantined) {                     // or is fetched anew
-      p.emptied = false;
+      p.emptied = p.cleaned = false;
+      p.skip = {};
       p.recovering = true;
       return end_repair(it);
     }
@@ -265,8 +285,10 @@ void Stripe::Impl::join_step() {
   p.accepts_removals = false;
   keep_durably(p);
   const NodeIndex from = repair.from;
+  if (repair.salvage) p.salvaged_from.insert(from);
+  const bool whole = !repair.salvage || salvaged_all(p);
   end_repair(it);
-  if (p.quarantined) release(p, from);
+  if (p.quarantined && whole) release(p, from);
   clock_advanced(p);
 }
 
@@ -282,7 +304,8 @@ Status Stripe::Impl::join_stage(Partition& p, Repair& repair, bool* done) {
     repair.snapshot = crdt::Causal::decode(in);
   }
   if (m->step == 0 && !repair.counting) {
-    mark_join_begun(p);
+    if (!repair.salvage) mark_join_begun(p);
+    if (repair.salvage) RETURN_IF_ERROR(count_keys(p));
     p.skip = repair.snapshot.clock.minus(p.causal.clock);
     crdt::Causal dead;
     dead.voids = repair.snapshot.voids;
@@ -291,7 +314,7 @@ Status Stripe::Impl::join_stage(Partition& p, Repair& repair, bool* done) {
     write_row(p);
   }
   RETURN_IF_ERROR(join_rows(p, repair, *m));
-  *done = m->outcome == ExchangeReplyMessage::Outcome::kDone;
+  *done = m->outcome != ExchangeReplyMessage::Outcome::kMore;
   if (*done && repair.counting) {
     *done = false;
     RETURN_IF_ERROR(finish_key(p, repair));
@@ -310,7 +333,12 @@ Status Stripe::Impl::join_leaf(Partition& p, Repair& repair, StoredObject& objec
   if (!mine.ok()) return mine.status();
   crdt::Leaf before = *mine == nullptr ? crdt::Leaf() : **mine;
   crdt::Leaf joined = before;
-  joined.join(p.causal.knowledge(), theirs, repair.snapshot.knowledge());
+  const bool either_lacks_it = before == crdt::Leaf() || theirs == crdt::Leaf();
+  if (repair.salvage && either_lacks_it && !planted(Bug::kSalvageHolesRemove)) {
+    if (before == crdt::Leaf()) joined = theirs;  // where it is missing may be a hole
+  } else {
+    joined.join(p.causal.knowledge(), theirs, repair.snapshot.knowledge());
+  }
   p.causal.apply_pending(object.key(), path, joined);
   if (repair.counting) {
     count_leaf(repair, before, joined);

@@ -542,7 +542,7 @@ Result<ExchangeReplyMessage> ExchangeReplyMessage::decode(std::string_view bytes
   m.partition = read_partition(r);
   m.step = r.uint();
   uint64_t outcome = r.uint();
-  if (outcome > 2) r.fail();
+  if (outcome > 3) r.fail();
   m.outcome = static_cast<Outcome>(outcome);
   m.causal = r.bytes();
   uint32_t n = r.array();

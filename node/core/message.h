@@ -182,7 +182,8 @@ struct ExchangeMessage {
 // Leaves in row order, from one snapshot; raw: of each row its key behind the partition's prefix, nothing, its value.
 // [type, id, keyspace, arc, step, outcome, causal, [key, path, leaf, …], keys, bytes]
 struct ExchangeReplyMessage {
-  enum class Outcome : uint8_t { kMore = 0, kDone = 1, kLost = 2 };  // lost: begin anew
+  // Lost: begin anew. Salvaged: done, but rows that cannot be read are left out.
+  enum class Outcome : uint8_t { kMore = 0, kDone = 1, kLost = 2, kSalvaged = 3 };
   uint64_t id = 0;
   PartitionId partition;
   uint64_t step = 0;

@@ -54,6 +54,11 @@ struct Partition {
   bool emptied = false;       // of a quarantined one: what it had is gone, and the copy that came is being joined
   bool accepts_loss = false;  // the operator wants it rebuilt from a copy that lacks what was acknowledged here alone
   uint32_t rebuild_tries = 0;
+  Instant quarantined_at{};
+  bool told_that_it_waits = false;
+  // Of one that is salvaged: what cannot be read is erased, and what these replicas could read is joined to the rest.
+  bool cleaned = false;
+  std::set<NodeIndex> salvaged_from;
   // Replicas whose full exchange would have removed too much here (removal_alarm.cc).
   std::set<NodeIndex> refused;
   bool accepts_removals = false;  // the operator wants the next one to be joined all the same

@@ -21,6 +21,13 @@
 // Only where the operator had the partition rebuilt from a copy with less (accept_losses) does this not hold; then the
 // actor begins a new epoch, and the replica does not vote before it has what the others have, as after a wiped disk.
 //
+// If all owners are quarantined, nobody has all of it, and nobody serves. When the operator accepts losses, they give
+// each other what they can read, as an exchange that says that it has holes. Each erases what it cannot read itself,
+// and joins what comes to the rest of what it has, with its clock: a leaf that either side shows is kept, because a
+// missing one may be a hole; what both show is joined as ever. A removal that one of them had not seen may be undone by
+// that. Once every other owner has given so (one that is whole gives none, and is taken as a source as above), it
+// serves again.
+//
 // A partition without other replicas keeps its rows and stays in service: who asks for a key whose rows cannot be read
 // is told kCorruption, all others are answered.
 
@@ -28,10 +35,13 @@
 
 #include "base/planted.h"
 #include "node/core/stripe_impl.h"
+#include "storage/readable_rows.h"
 
 namespace cartwheel::node {
 
 namespace {
+constexpr Duration kWaitsLong = Duration::seconds(30);  // for a source, before the operator is told
+
 bool owns(const Partition& p, NodeIndex n) {
   return std::find(p.owners.begin(), p.owners.end(), n) != p.owners.end();
 }
@@ -62,6 +72,8 @@ void Stripe::Impl::quarantine(Partition& p, const std::string& why) {
   if (p.quarantined || p.loading) return;
   if (!can_be_rebuilt(p)) return tell_operator(Output::Event::Kind::kUnreadable, p.id, why);
   p.quarantined = true;
+  p.quarantined_at = now_.instant;
+  p.told_that_it_waits = false;
   tell_operator(Output::Event::Kind::kQuarantined, p.id, why);
   ++stats_.quarantines;
   quarantined_.insert(p.id);
@@ -137,7 +149,9 @@ std::vector<NodeIndex> Stripe::Impl::rebuild_sources(const Partition& p) const {
     if (peers_[n].reachable && peer.heard && is_enough(p, peer.clock)) sources.push_back(n);
   }
   std::stable_sort(sources.begin(), sources.end(), [&](NodeIndex a, NodeIndex b) {
-    auto rank = [&](NodeIndex n) { return 2 * !owns(p, n) + (region_of(n) != my_region_); };
+    auto rank = [&](NodeIndex n) {
+      return 4 * p.salvaged_from.contains(n) + 2 * !owns(p, n) + (region_of(n) != my_region_);
+    };
     return rank(a) < rank(b);
   });
   return sources;
@@ -151,8 +165,13 @@ void Stripe::Impl::rebuild_quarantined() {
       release(p);
       continue;
     }
-    if (repairs_.contains(id) || repairs_.size() >= limits::kRepairs) continue;
+    if (auto repair = repairs_.find(id); repair != repairs_.end()) {
+      if (repair->second.step > 0 || repair->second.joining) p.quarantined_at = now_.instant;  // something comes
+      continue;
+    }
+    if (repairs_.size() >= limits::kRepairs) continue;
     const std::vector<NodeIndex> sources = rebuild_sources(p);
+    tell_if_it_waits(p, !sources.empty());
     if (!sources.empty()) start_exchange(p, sources[p.rebuild_tries++ % sources.size()]);
   }
 }
@@ -180,17 +199,69 @@ bool Stripe::Impl::make_room(Partition& p) {
   return true;
 }
 
+// --- salvage, where nobody has all of it -----------------------------------------------------------------------------
+
+bool Stripe::Impl::gives_salvage(const Partition& p) const {
+  return p.accepts_loss && !p.emptied;
+}
+
+// Only at the beginning of a turn. The next one finds rows that can all be read. The leaves of a large object whose own
+// row cannot be read go with it.
+void Stripe::Impl::erase_unreadable(Partition& p) {
+  const std::string prefix = object_prefix(p.id), end = prefix_end(prefix);
+  storage::ReadableRows rows(engine_, prefix, end);
+  std::string object;  // the last one whose own row can be read
+  for (; rows.valid(); rows.next()) {
+    auto row = parse_object_row(rows.key());
+    const bool decodes = row.ok() && decodes_as_object_row(*row, rows.value());
+    if (decodes && !row->is_leaf) object = row->key;
+    if (decodes && row->key == object) continue;
+    out_.batch.erase(std::string(rows.key()));
+    if (row.ok() && !row->is_leaf) object.clear();
+  }
+  for (const auto& hole : rows.holes()) out_.batch.erase_range(hole.begin, hole.end.empty() ? end : hole.end);
+  store_.forget([&](PartitionId id) { return id == p.id; });
+  forget_tree(p);
+  p.cleaned = true;
+  write_row(p);
+}
+
+bool Stripe::Impl::salvaged_all(const Partition& p) const {
+  return std::all_of(p.owners.begin(), p.owners.end(), [&](NodeIndex n) {
+    return n == options_.self || config_->nodes[n].removed() || p.salvaged_from.contains(n);
+  });
+}
+
+void Stripe::Impl::tell_if_it_waits(Partition& p, bool any_source) {
+  const bool tried = p.rebuild_tries > 0 || !any_source;
+  if (p.told_that_it_waits || !tried || now_.instant - p.quarantined_at < kWaitsLong) return;
+  p.told_that_it_waits = true;
+  tell_operator(Output::Event::Kind::kWaits, p.id,
+                any_source ? "the replicas that have all of it are quarantined themselves, or do not give it"
+                           : "no replica that can be reached has all that this one has acknowledged");
+}
+
 // The partition is in service again.
 void Stripe::Impl::release(Partition& p, NodeIndex from) {
-  tell_operator(p.emptied ? Output::Event::Kind::kRebuilt : Output::Event::Kind::kReleased, p.id,
-                p.emptied ? "" : "no other node owns it any more", from);
+  using Kind = Output::Event::Kind;
+  const bool salvaged = !p.emptied && p.cleaned && salvaged_all(p);
+  tell_operator(p.emptied  ? Kind::kRebuilt
+                : salvaged ? Kind::kSalvaged
+                           : Kind::kReleased,
+                p.id, p.emptied || salvaged ? "" : "no other node owns it any more", from);
+  if (salvaged) {
+    ++stats_.rebuilt_partitions;
+    if (p.recovering) begin_epoch_above(actor_.epoch);
+    out_.sync = true;
+  }
   if (p.emptied) {
     ++stats_.rebuilt_partitions;
     p.next_seq = std::max(p.next_seq, p.causal.clock.last(actor_) + 1);
     if (p.recovering) begin_epoch_above(actor_.epoch);
     out_.sync = true;
   }
-  p.quarantined = p.emptied = p.accepts_loss = false;
+  p.quarantined = p.emptied = p.accepts_loss = p.cleaned = false;
+  p.salvaged_from.clear();
   quarantined_.erase(p.id);
   unreadable_.erase(p.id);
   out_.batch.erase(quarantine_row(p.id));

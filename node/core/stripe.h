@@ -99,6 +99,8 @@ struct Output {
       kUnreadable,   // by `why`; it has no other replica, so it stays in service
       kRebuilt,      // from `peer`, if that is known
       kReleased,     // without having been rebuilt
+      kSalvaged,     // in service with what all owners together could read
+      kWaits,        // for an operator, because nobody has all of it: `why`
       kAlarm,        // an exchange from `peer` was stopped
       kAlarmLifted,  // the operator accepts the removals
     } kind;

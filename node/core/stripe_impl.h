@@ -146,6 +146,7 @@ struct Stripe::Impl {
     bool joining = false;   // all has come
     bool counting = false;  // what the join would remove, before it begins
     bool refused = false;   // it would be too much
+    bool salvage = false;   // what has come has holes (quarantine.cc)
     uint64_t keys_to_go = 0;
     bool key_shows = false, key_stays = false;  // of the key that is being counted
     crdt::Causal snapshot;
@@ -213,6 +214,7 @@ struct Stripe::Impl {
     std::unique_ptr<storage::Iterator> rows;
     Instant last_used{};
     bool done = false;
+    bool salvage = false;  // rows that cannot be read are left out
   };
 
   struct LoggedRecord {
@@ -395,6 +397,7 @@ struct Stripe::Impl {
   void start_exchange(Partition& p, NodeIndex from);
   void request_step(Partition& p, Repair& repair);
   void on_exchange(NodeIndex from, const ExchangeMessage& m);
+  static bool decodes_as_object_row(const ObjectRow& row, std::string_view value);
   void serve_step(NodeIndex from, const ExchangeMessage& m);
   void refuse_exchange(NodeIndex to, const ExchangeMessage& m);
   void break_off_serving(NodeIndex from, const ExchangeMessage& m);
@@ -424,6 +427,10 @@ struct Stripe::Impl {
   std::vector<NodeIndex> rebuild_sources(const Partition& p) const;
   void rebuild_quarantined();
   bool make_room(Partition& p);
+  bool gives_salvage(const Partition& p) const;
+  void erase_unreadable(Partition& p);
+  bool salvaged_all(const Partition& p) const;
+  void tell_if_it_waits(Partition& p, bool any_source);
   void release(Partition& p, NodeIndex from = kNoNode);
   void recover_quarantines();
 

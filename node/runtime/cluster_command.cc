@@ -390,7 +390,8 @@ int change(const ClusterCommand& command) {
 
 std::string quarantined_text(int64_t partitions) {
   return std::to_string(partitions) + (partitions == 1 ? " partition is" : " partitions are") +
-         " quarantined, because rows cannot be read: look at its disk; they are rebuilt from other replicas";
+         " quarantined, because rows cannot be read: look at its disk; they are rebuilt from other replicas, or wait "
+         "for 'cartwheel repair --now --accept-losses'";
 }
 
 std::string alarms_text(int64_t partitions) {

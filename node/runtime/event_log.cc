@@ -28,6 +28,15 @@ EventLog::Line line_of(const Output::Event& event, const ClusterConfig& config) 
     case Kind::kReleased:
       line.message = "a quarantined partition is in service again, and was not rebuilt";
       break;
+    case Kind::kSalvaged:
+      line.message = "a quarantined partition is in service again, with what its owners together could read";
+      break;
+    case Kind::kWaits:
+      line.level = logs::Level::kError;
+      line.message =
+          "a quarantined partition waits: bring the other replicas up, or accept losses with 'cartwheel repair "
+          "--now --accept-losses'";
+      break;
     case Kind::kAlarm:
       line.message = "alarm: an exchange was stopped before it removed most of a partition";
       break;

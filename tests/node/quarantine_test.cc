@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "base/hash.h"
+#include "base/planted.h"
 #include "node/core/object_store.h"
 #include "tests/node/stripe_cluster.h"
 
@@ -174,6 +175,94 @@ TEST(Quarantine, ACopyWithLessIsTakenOnlyWhenTheOperatorSaysSo) {
   for (NodeIndex n = 0; n < 2; ++n) {
     EXPECT_EQ(cluster.call(n, op(Verb::kGet, "k1")).value.bytes, "later") << n;
     EXPECT_EQ(cluster.call(n, op(Verb::kGet, "k7")).value.bytes, "vk7") << n;
+  }
+}
+
+// Each of `copies` owners loses another row, and one that all of them lose.
+void spoil_all(StripeCluster& cluster, NodeIndex copies) {
+  for (NodeIndex n = 0; n < copies; ++n) {
+    spoil(cluster, n, row_of(cluster, name(static_cast<int>(n))));
+    spoil(cluster, n, row_of(cluster, "k9"));
+    EXPECT_NE(cluster.call(n, op(Verb::kGet, name(static_cast<int>(n)))).value.bytes, "wrong");
+  }
+  cluster.run(Duration::seconds(2));
+}
+
+std::string salvage_of(NodeIndex copies) {
+  StripeCluster cluster({copies}, "one", uncached(), 1);
+  fill(cluster);
+  for (int i = 30; i < 40; ++i) cluster.call(0, op(Verb::kDelete, name(i)));
+  cluster.run(Duration::seconds(2));
+  spoil_all(cluster, copies);
+  if (quarantined_now(cluster) != copies) return "not all are quarantined";
+  cluster.run(Duration::seconds(40));
+  for (NodeIndex n = 0; n < copies; ++n) {
+    if (cluster.events(n).back().kind != Output::Event::Kind::kWaits) return "the operator is not told";
+    if (cluster.call(n, op(Verb::kGet, "k20")).status.code() != Code::kUnavailable) return "somebody answers";
+  }
+  for (NodeIndex n = 0; n < copies; ++n) cluster[n].accept_losses(cluster.now());
+  if (!rebuilt(cluster)) return "not resolved";
+  for (NodeIndex n = 0; n < copies; ++n) {
+    for (int i = 0; i < 40; ++i) {
+      const std::string value = cluster.call(n, op(Verb::kGet, name(i))).value.bytes;
+      if (value != (i == 9 || i >= 30 ? "" : "v" + name(i))) return name(i) + " at " + std::to_string(n) + ": " + value;
+    }
+    if (cluster[n].stats().keys != 29) return "keys are counted wrongly: " + std::to_string(cluster[n].stats().keys);
+  }
+  if (!cluster.call(0, op(Verb::kSet, "k9", {"again"})).status.ok()) return "not written";
+  cluster.run(Duration::seconds(15));
+  if (cluster.call(copies - 1, op(Verb::kGet, "k9")).value.bytes != "again") return "not replicated";
+  return cluster.converged() ? "" : "not equal";
+}
+
+TEST(Quarantine, WhereAllOwnersAreSpoiledTheOperatorGetsAllThatAnyOfThemCanRead) {
+  EXPECT_EQ(salvage_of(2), "");
+  EXPECT_EQ(salvage_of(3), "");
+}
+
+#ifdef CARTWHEEL_PLANTED_BUGS
+TEST(Quarantine, AHoleThatCountsAsRemovedIsFound) {
+  g_planted_bug = Bug::kSalvageHolesRemove;
+  EXPECT_NE(salvage_of(2), "");
+  g_planted_bug = Bug::kNone;
+}
+#endif
+
+TEST(Quarantine, AnOwnerThatIsAwayIsWaitedForBeforeAnythingIsSalvaged) {
+  StripeCluster cluster({3}, "one", uncached(), 1);
+  fill(cluster);
+  cluster.cut(0, 2);
+  cluster.cut(1, 2);
+  cluster.run(Duration::seconds(3));
+  for (NodeIndex n = 0; n < 2; ++n) {
+    spoil(cluster, n, row_of(cluster, "k9"));
+    cluster.call(n, op(Verb::kGet, "k9"));
+  }
+  for (NodeIndex n = 0; n < 2; ++n) cluster[n].accept_losses(cluster.now());
+  cluster.run(Duration::seconds(5));
+  EXPECT_EQ(quarantined_now(cluster), 2u);
+  cluster.cut(0, 2, false);
+  cluster.cut(1, 2, false);
+  cluster.run(Duration::seconds(3));
+  ASSERT_TRUE(rebuilt(cluster));
+  for (NodeIndex n = 0; n < 3; ++n) EXPECT_EQ(cluster.call(n, op(Verb::kGet, "k9")).value.bytes, "vk9") << n;
+}
+
+TEST(Quarantine, SalvageGoesOnBehindRowsThatTheDiskDoesNotGive) {
+  StripeCluster cluster({2}, "one", uncached(), 1);
+  fill(cluster);
+  spoil(cluster, 0, row_of(cluster, "k0"));
+  cluster.engine(1).fail_reads(row_of(cluster, "k1"), row_of(cluster, "k1") + "z");
+  for (NodeIndex n = 0; n < 2; ++n) cluster.call(n, op(Verb::kGet, name(static_cast<int>(n))));
+  ASSERT_EQ(quarantined_now(cluster), 2u);
+  for (NodeIndex n = 0; n < 2; ++n) cluster[n].accept_losses(cluster.now());
+  for (int i = 0; i < 200 && cluster[0].stats().quarantined > 0; ++i) cluster.run(Duration::millis(50));
+  EXPECT_EQ(cluster[0].stats().quarantined, 0u);
+  EXPECT_EQ(cluster.call(0, op(Verb::kGet, "k0")).value.bytes, "vk0");
+  cluster.engine(1).heal();  // the block is not read any more, once its rows are erased
+  ASSERT_TRUE(rebuilt(cluster));
+  for (NodeIndex n = 0; n < 2; ++n) {
+    for (int i = 0; i < 40; ++i) EXPECT_EQ(cluster.call(n, op(Verb::kGet, name(i))).value.bytes, "v" + name(i)) << i;
   }
 }
 
