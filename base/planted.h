@@ -33,6 +33,8 @@ enum class Bug {
   kTreeIgnoresClock,        // hash trees are compared and joined whatever the clocks say
   kFallbackForgets,         // a fallback drops what it keeps as soon as one owner has it
   kFallbackUntold,          // a reply does not tell that fallbacks counted
+  kFoldUnasked,             // a life is folded without waiting for what the other owners say they have
+  kFoldByOldNews,           // a life is folded by what the others said before they knew of its end
   kTokenIgnored,            // a read is answered whatever its session token demands
   kTokenForgetsReads,       // a session token remembers what was written, not what was read
   kHedgeNever,              // a read waits for the replicas that it has asked, however slow they are

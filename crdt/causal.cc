@@ -67,12 +67,12 @@ void Causal::encode(Encoder& out) const {
 Causal Causal::decode(Decoder& in) {
   Causal causal;
   causal.clock = Clock::decode(in);
-  causal.voids = DotSet::decode(in);
+  causal.voids = DotSet::decode_unfolded(in);
   for (size_t n = in.count(3); n > 0 && in.ok(); --n) {
     PendingRange range;
     range.key = in.bytes();
     range.prefix = in.bytes();
-    range.observed = Clock::decode(in);
+    range.observed = Clock::decode_unfolded(in);
     if (range.key.size() > limits::kKeyBytes || !valid_prefix(range.prefix)) in.fail();
     causal.pending.push_back(std::move(range));
   }

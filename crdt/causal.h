@@ -43,7 +43,7 @@ struct Causal {
   // Drops voids and pending ranges that the clock has caught up with.
   void settle();
 
-  // causal = clock voids pending:varint { key:bytes prefix:bytes clock }
+  // causal = clock voids pending:varint { key:bytes prefix:bytes clock }; only the first clock may have folds
   void encode(Encoder& out) const;
   static Causal decode(Decoder& in);
   friend bool operator==(const Causal&, const Causal&) = default;

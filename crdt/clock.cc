@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/check.h"
+#include "base/hash.h"
 #include "base/limits.h"
 
 namespace cartwheel::crdt {
@@ -18,9 +20,11 @@ auto find_row(Rows& rows, const Actor& actor) {
                           [](const DotSet::Row& row, const Actor& a) { return row.actor < a; });
 }
 
-const std::vector<DotSet::Interval>* intervals_of(const std::vector<DotSet::Row>& rows, const Actor& actor) {
+// The row with the dots of `actor`: its own, or the fold above it. (A fold is the first row of its node.)
+const DotSet::Row* row_of(const std::vector<DotSet::Row>& rows, const Actor& actor) {
   auto row = find_row(rows, actor);
-  return row != rows.end() && row->actor == actor ? &row->intervals : nullptr;
+  const bool found = row != rows.end() && (row->actor == actor || (row->fold != 0 && row->actor.node == actor.node));
+  return found ? &*row : nullptr;
 }
 
 // The first interval that ends at or behind `seq`.
@@ -28,6 +32,25 @@ template <typename Intervals>
 auto first_reaching(Intervals& intervals, uint64_t seq) {
   return std::lower_bound(intervals.begin(), intervals.end(), seq,
                           [](const DotSet::Interval& i, uint64_t s) { return i.last < s; });
+}
+
+template <typename Rows>
+auto first_row(Rows& rows, uint32_t node) {
+  return find_row(rows, Actor{node, 0});
+}
+
+// The hash of a fold that replaces what has the hash `before` and the row behind it. Never 0.
+uint64_t chained(uint64_t before, const DotSet::Row& row) {
+  if (row.fold != 0) return row.fold;
+  std::string bytes;
+  Encoder out(bytes);
+  out.u64(before);
+  out.u64(row.actor.epoch);
+  for (const DotSet::Interval& i : row.intervals) {
+    out.varint(i.first);
+    out.varint(i.last);
+  }
+  return std::max<uint64_t>(hash64(bytes), 1);
 }
 
 std::vector<DotSet::Interval> difference(const std::vector<DotSet::Interval>& a,
@@ -51,15 +74,21 @@ std::vector<DotSet::Interval> difference(const std::vector<DotSet::Interval>& a,
 
 }  // namespace
 
+const DotSet::Row* DotSet::fold_of(uint32_t node) const {
+  auto row = first_row(rows_, node);
+  return row != rows_.end() && row->actor.node == node && row->fold != 0 ? &*row : nullptr;
+}
+
 bool DotSet::contains(const Dot& dot) const {
-  const auto* intervals = intervals_of(rows_, dot.actor);
-  if (intervals == nullptr) return false;
-  auto i = first_reaching(*intervals, dot.seq);
-  return i != intervals->end() && i->first <= dot.seq;
+  const Row* row = row_of(rows_, dot.actor);
+  if (row == nullptr) return false;
+  auto i = first_reaching(row->intervals, dot.seq);
+  return i != row->intervals.end() && i->first <= dot.seq;
 }
 
 bool DotSet::add(const Actor& actor, Interval add) {
   auto row = find_row(rows_, actor);
+  if (row != rows_.end() && row->fold != 0 && row->actor.node == actor.node) return false;
   if (row == rows_.end() || row->actor != actor) {
     rows_.insert(row, {actor, {add}});
     return true;
@@ -84,6 +113,10 @@ bool DotSet::add(const Actor& actor, Interval add) {
 
 void DotSet::merge(const DotSet& other) {
   for (const Row& row : other.rows_) {
+    if (row.fold != 0) {
+      fold(row.actor, row.fold);
+      continue;
+    }
     for (const Interval& interval : row.intervals) add(row.actor, interval);
   }
 }
@@ -91,8 +124,12 @@ void DotSet::merge(const DotSet& other) {
 DotSet DotSet::minus(const DotSet& other) const {
   DotSet out;
   for (const Row& row : rows_) {
-    const auto* theirs = intervals_of(other.rows_, row.actor);
-    auto rest = theirs == nullptr ? row.intervals : difference(row.intervals, *theirs);
+    if (row.fold != 0) {
+      if (!other.covers_fold(row.actor, row.fold)) out.rows_.push_back(row);
+      continue;
+    }
+    const Row* theirs = row_of(other.rows_, row.actor);
+    auto rest = theirs == nullptr ? row.intervals : difference(row.intervals, theirs->intervals);
     if (!rest.empty()) out.rows_.push_back({row.actor, std::move(rest)});
   }
   return out;
@@ -104,11 +141,15 @@ void DotSet::subtract(const DotSet& other) {
 
 bool DotSet::covers(const DotSet& other) const {
   for (const Row& row : other.rows_) {
-    const auto* mine = intervals_of(rows_, row.actor);
+    if (row.fold != 0) {
+      if (!covers_fold(row.actor, row.fold)) return false;
+      continue;
+    }
+    const Row* mine = row_of(rows_, row.actor);
     if (mine == nullptr) return false;
     for (const Interval& interval : row.intervals) {
-      auto i = first_reaching(*mine, interval.first);
-      if (i == mine->end() || i->first > interval.first || i->last < interval.last) return false;
+      auto i = first_reaching(mine->intervals, interval.first);
+      if (i == mine->intervals.end() || i->first > interval.first || i->last < interval.last) return false;
     }
   }
   return true;
@@ -116,33 +157,100 @@ bool DotSet::covers(const DotSet& other) const {
 
 bool DotSet::intersects(const DotSet& other) const {
   for (const Row& row : other.rows_) {
-    const auto* mine = intervals_of(rows_, row.actor);
+    if (row.fold != 0) {
+      auto lowest = first_row(rows_, row.actor.node);
+      if (lowest != rows_.end() && lowest->actor <= row.actor) return true;
+    }
+    const Row* mine = row_of(rows_, row.actor);
     if (mine == nullptr) continue;
     for (const Interval& interval : row.intervals) {
-      auto i = first_reaching(*mine, interval.first);
-      if (i != mine->end() && i->first <= interval.last) return true;
+      auto i = first_reaching(mine->intervals, interval.first);
+      if (i != mine->intervals.end() && i->first <= interval.last) return true;
     }
   }
   return false;
 }
 
+std::optional<uint64_t> DotSet::fold_hash(uint32_t node, uint64_t epoch) const {
+  uint64_t hash = 0;
+  for (auto row = first_row(rows_, node); row != rows_.end() && row->actor.node == node; ++row) {
+    if (row->actor.epoch > epoch) {
+      if (row->fold != 0) return {};
+      break;
+    }
+    hash = chained(hash, *row);
+  }
+  return hash;
+}
+
+bool DotSet::covers_fold(const Actor& actor, uint64_t hash) const {
+  const Row* mine = fold_of(actor.node);
+  if (mine != nullptr && mine->actor == actor) return mine->fold >= hash;
+  auto unfolded = fold_hash(actor.node, actor.epoch);
+  return !unfolded || *unfolded == hash;
+}
+
+std::optional<uint64_t> DotSet::folded_through(uint32_t node) const {
+  const Row* fold = fold_of(node);
+  return fold == nullptr ? std::nullopt : std::optional(fold->actor.epoch);
+}
+
+void DotSet::fold(const Actor& actor, uint64_t hash) {
+  CHECK(hash != 0);
+  if (const Row* mine = fold_of(actor.node)) {
+    if (mine->actor.epoch > actor.epoch || (mine->actor.epoch == actor.epoch && mine->fold >= hash)) return;
+  }
+  auto begin = first_row(rows_, actor.node);
+  auto end = std::find_if(begin, rows_.end(), [&](const Row& row) { return actor < row.actor; });
+  rows_.insert(rows_.erase(begin, end), {actor, {{1, kMaxSeq}}, hash});
+}
+
+bool DotSet::has_folds() const {
+  return std::any_of(rows_.begin(), rows_.end(), [](const Row& row) { return row.fold != 0; });
+}
+
+DotSet DotSet::without_folds() const {
+  DotSet out = *this;
+  std::erase_if(out.rows_, [](const Row& row) { return row.fold != 0; });
+  return out;
+}
+
 uint64_t DotSet::size() const {
   uint64_t n = 0;
   for (const Row& row : rows_) {
-    for (const Interval& i : row.intervals) n += i.last - i.first + 1;
+    n += row.fold != 0;
+    for (const Interval& i : row.intervals) n += row.fold != 0 ? 0 : i.last - i.first + 1;
   }
   return n;
 }
 
 uint64_t DotSet::last(const Actor& actor) const {
-  const auto* intervals = intervals_of(rows_, actor);
-  return intervals == nullptr ? 0 : intervals->back().last;
+  const Row* row = row_of(rows_, actor);
+  return row == nullptr ? 0 : row->intervals.back().last;
+}
+
+uint64_t DotSet::hash() const {
+  std::string bytes;
+  Encoder out(bytes);
+  for (auto row = rows_.begin(); row != rows_.end();) {
+    const uint32_t node = row->actor.node;
+    uint64_t hash = 0;
+    for (; row != rows_.end() && row->actor.node == node; ++row) hash = chained(hash, *row);
+    out.u32(node);
+    out.u64(hash);
+  }
+  return hash64(bytes);
 }
 
 void DotSet::encode(Encoder& out) const {
   out.varint(rows_.size());
   for (const Row& row : rows_) {
     crdt::encode(out, row.actor);
+    if (row.fold != 0) {
+      out.varint(0);
+      out.u64(row.fold);
+      continue;
+    }
     out.varint(row.intervals.size());
     uint64_t end = 0;
     for (const Interval& i : row.intervals) {
@@ -161,7 +269,11 @@ DotSet DotSet::decode(Decoder& in) {
     Row row{decode_actor(in), {}};
     if (!set.rows_.empty() && !(set.rows_.back().actor < row.actor)) in.fail();
     size_t count = in.count(2);
-    if (count == 0) in.fail();
+    if (count == 0) {  // a fold, the first row of its node
+      row.fold = in.u64();
+      row.intervals = {{1, kMaxSeq}};
+      if (row.fold == 0 || (!set.rows_.empty() && set.rows_.back().actor.node == row.actor.node)) in.fail();
+    }
     uint64_t end = 0;
     for (size_t i = 0; i < count && in.ok(); ++i) {
       uint64_t gap = in.varint(), extra = in.varint();
@@ -175,6 +287,12 @@ DotSet DotSet::decode(Decoder& in) {
     }
     if (in.ok()) set.rows_.push_back(std::move(row));
   }
+  return in.ok() ? set : DotSet();
+}
+
+DotSet DotSet::decode_unfolded(Decoder& in) {
+  DotSet set = decode(in);
+  if (set.has_folds()) in.fail();
   return in.ok() ? set : DotSet();
 }
 

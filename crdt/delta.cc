@@ -111,7 +111,7 @@ Delta Delta::decode(Decoder& in) {
       decode_leaf_change(in, c);
     } else {
       if (!valid_prefix(c.path)) in.fail();
-      c.observed = Clock::decode(in);
+      c.observed = Clock::decode_unfolded(in);
     }
     if (in.ok()) delta.changes.push_back(std::move(c));
   }

@@ -58,7 +58,7 @@ struct Change {
   std::optional<Chain> increment;    // the chain of dot.actor with this increment in it
   std::vector<ObservedChain> reset;  // the chains that this change resets
   // kRange
-  Clock observed;
+  Clock observed;  // has no folds: of folded lives it has what the coordinator showed
 
   friend bool operator==(const Change&, const Change&) = default;
 };

@@ -110,6 +110,8 @@ void Stripe::Impl::on_catch_up(NodeIndex from, const CatchUpMessage& m) {
     });
   }
   if (partly || missing.size() > p->log.size()) complete = false;
+  // Which dots of a fold are missing there, nobody can say.
+  if (missing.has_folds()) complete = false;
   for (const auto& row : missing.rows()) {
     for (const auto& interval : row.intervals) {
       for (uint64_t seq = interval.first; complete && seq <= interval.last; ++seq) {

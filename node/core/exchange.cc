@@ -425,6 +425,7 @@ Status Stripe::Impl::finish_exchange(Partition& p, Repair& repair) {
     if (!object.ok()) return object.status();
     RETURN_IF_ERROR(remove_observed(store_, **object, range.prefix, range.observed));
   }
+  outlive(repair.snapshot.clock);
   p.causal.unite(repair.snapshot);
   p.skip = {};
   write_row(p);

@@ -236,7 +236,10 @@ Status Mutation::remove(std::string_view path) {
 Status Mutation::clear(std::string_view prefix) {
   std::vector<std::pair<std::string, crdt::Leaf>> counters;
   std::vector<std::string> paths;
-  crdt::Clock observed = partition_.causal.clock;
+  crdt::Clock observed = partition_.causal.clock.without_folds();
+  // Of folded lives only what shows needs to be removed, and of each of them one interval names that: what else lies in
+  // it was removed here before.
+  std::map<crdt::Actor, crdt::DotSet::Interval> folded;
   uint64_t leaves = 0;
   RETURN_IF_ERROR(store_.for_each(object_, prefix, [&](std::string_view path, const crdt::Leaf& leaf) {
     if (!leaf.visible()) return true;
@@ -247,9 +250,18 @@ Status Mutation::clear(std::string_view prefix) {
       counters.emplace_back(path, std::move(counter));
     }
     // An unfinished exchange may have brought leaves ahead of the clock: what this replica shows, it has observed.
-    for (const crdt::Entry& entry : leaf.entries) observed.add(entry.dot);
+    for (const crdt::Entry& entry : leaf.entries) {
+      const auto& [actor, seq] = entry.dot;
+      if (actor.epoch > partition_.causal.clock.folded_through(actor.node).value_or(0)) {
+        observed.add(entry.dot);
+        continue;
+      }
+      auto [it, fresh] = folded.try_emplace(actor, crdt::DotSet::Interval{seq, seq});
+      it->second = {std::min(it->second.first, seq), std::max(it->second.last, seq)};
+    }
     return true;
   }));
+  for (const auto& [actor, interval] : folded) observed.add(actor, interval);
   if (leaves <= kFewLeaves) {
     for (const std::string& path : paths) RETURN_IF_ERROR(remove(path));
     return Status::Ok();

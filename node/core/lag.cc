@@ -16,7 +16,10 @@ std::vector<OriginLag> Stripe::origin_lag(Now now) const {
       // What a node wrote it has, until it says itself that it has lost it: only its announcement is late.
       if (origin == replica && replica != impl_->options_.self) continue;
       OriginLag& lag = by_pair.try_emplace({replica, origin}, OriginLag{replica, origin, 0, 0}).first->second;
-      for (const crdt::DotSet::Interval& each : row.intervals) lag.dots += each.last - each.first + 1;
+      lag.dots += row.fold != 0;  // at least
+      if (row.fold == 0) {
+        for (const crdt::DotSet::Interval& each : row.intervals) lag.dots += each.last - each.first + 1;
+      }
       lag.seconds = std::max(lag.seconds, seconds);
     }
   };

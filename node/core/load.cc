@@ -92,6 +92,7 @@ void Stripe::Impl::on_raw_rows(Partition& p, Repair& repair, const ExchangeReply
 }
 
 void Stripe::Impl::finish_load(Partition& p, crdt::Causal snapshot, uint64_t keys) {
+  outlive(snapshot.clock);
   p.causal = std::move(snapshot);
   p.keys = keys;
   p.loading = p.recovering = false;

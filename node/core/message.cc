@@ -48,12 +48,13 @@ void write(MsgWriter& w, const AnnounceMessage::Entry& entry) {
   write(w, entry.partition);
   w.bin(clock_bytes(entry.clock));
 }
-std::vector<AnnounceMessage::Entry> read_entries(MsgReader& r, uint32_t fields) {
+std::vector<AnnounceMessage::Entry> read_entries(MsgReader& r, uint32_t fields, bool may_fold) {
   std::vector<AnnounceMessage::Entry> entries;
   if (fields % 3 != 0) r.fail();
   for (uint32_t n = fields / 3; n > 0 && r.ok(); --n) {
     PartitionId id = read_partition(r);
     entries.push_back({id, read_clock(r)});
+    if (!may_fold && entries.back().clock.has_folds()) r.fail();
   }
   return entries;
 }
@@ -378,7 +379,7 @@ Result<ForwardReplyMessage> ForwardReplyMessage::decode(std::string_view bytes) 
 
 std::string AnnounceMessage::encode() const {
   std::string out;
-  MsgWriter w = begin(out, MessageType::kAnnounce, full || !fallbacks.empty() ? 7 : 6);
+  MsgWriter w = begin(out, MessageType::kAnnounce, !lives.empty() ? 8 : full || !fallbacks.empty() ? 7 : 6);
   w.uint(instance);
   w.uint(since);
   w.uint(version);
@@ -386,28 +387,44 @@ std::string AnnounceMessage::encode() const {
   w.array(static_cast<uint32_t>(entries.size() * 3));
   for (const Entry& e : entries) write(w, e);
   w.uint(epoch);
-  if (!full && fallbacks.empty()) return out;
+  if (!full && fallbacks.empty() && lives.empty()) return out;
   w.array(static_cast<uint32_t>(fallbacks.size() * 3 + 1));
   w.boolean(full);
   for (const Entry& e : fallbacks) write(w, e);
+  if (lives.empty()) return out;
+  w.array(static_cast<uint32_t>(lives.size() * 2));
+  for (const auto& [node, life] : lives) {
+    w.uint(node);
+    w.uint(life);
+  }
   return out;
 }
 
 Result<AnnounceMessage> AnnounceMessage::decode(std::string_view bytes) {
   uint32_t more = 0;
-  MsgReader r = open_optional(bytes, MessageType::kAnnounce, 6, &more);
+  MsgReader r = open_optional(bytes, MessageType::kAnnounce, 6, &more, 2);
   AnnounceMessage m;
   m.instance = r.uint();
   m.since = r.uint();
   m.version = r.uint();
   m.as_of.ms = r.sint();
-  m.entries = read_entries(r, r.array());
+  m.entries = read_entries(r, r.array(), true);
   m.epoch = r.uint();
   if (more > 0) {
     uint32_t n = r.array();
     m.full = r.boolean();
     if (n == 0) r.fail();
-    m.fallbacks = read_entries(r, n - 1);
+    m.fallbacks = read_entries(r, n - 1, false);
+  }
+  if (more > 1) {
+    uint32_t n = r.array();
+    if (n == 0 || n % 2 != 0) r.fail();
+    for (n /= 2; n > 0 && r.ok(); --n) {
+      uint64_t node = r.uint(), life = r.uint();
+      bool sound = node < kNoNode && life != 0 && (m.lives.empty() || m.lives.back().first < node);
+      if (!sound) r.fail();
+      m.lives.emplace_back(static_cast<NodeIndex>(node), life);
+    }
   }
   return finished(r, std::move(m));
 }

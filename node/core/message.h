@@ -108,7 +108,8 @@ struct ForwardReplyMessage {
 
 // The partition clocks that changed since version `since` of the sender's life `instance`; what is not named is as it
 // was. `epoch` is that of the sender's configuration. [type, instance, since, version, as_of, [keyspace, arc, clock,
-// …], epoch], and behind them, from a fallback, [full, keyspace, arc, clock, …]
+// …], epoch], and behind them, from a fallback, [full, keyspace, arc, clock, …]; and behind that, if there are any, the
+// lives that have become known since: [node, epoch, …]. Without a fallback's, [false] stands before them.
 struct AnnounceMessage {
   uint64_t instance = 0;
   uint64_t since = 0;
@@ -122,6 +123,9 @@ struct AnnounceMessage {
   uint64_t epoch = 0;
   std::vector<Entry> fallbacks;  // the dots of deltas that the sender keeps for owners; in the end none
   bool full = false;             // it keeps as many as it may
+  // The newest life of other nodes, by their position, each as the sender has heard of it from that node itself: from
+  // this announcement on the sender takes no writes of earlier lives. Ascending positions.
+  std::vector<std::pair<NodeIndex, uint64_t>> lives;
   std::string encode() const;
   static Result<AnnounceMessage> decode(std::string_view bytes);
 };

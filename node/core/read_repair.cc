@@ -93,6 +93,7 @@ void Stripe::Impl::on_second_look(NodeIndex from, const ReadReplyMessage& m) {
 
 void Stripe::Impl::tell(NodeIndex node, PartitionId id, Laggard& laggard) {
   NudgeMessage message{id, {}};
+  // Of a fold, the highest number: who has the fold has it, and nobody else.
   for (const auto& row : laggard.missing.rows()) {
     if (message.dots.size() < limits::kNudgedDots) message.dots.push_back({row.actor, row.intervals.back().last});
   }

@@ -119,6 +119,7 @@ void Stripe::Impl::announce(NodeIndex to) {
     }
   }
   announce_fallbacks(to, message);
+  announce_lives(message);
   send(to, message.encode());
 }
 
@@ -129,6 +130,8 @@ void Stripe::Impl::on_announce(NodeIndex from, AnnounceMessage m) {
     // A wiped node whose clock went back does not know its own last epoch: it is told.
     if (m.instance < peer.instance) return send(from, AnnounceAckMessage{peer.instance, 0}.encode());
     peer.instance = m.instance;
+    peer.life_version = ++version_;
+    peer.lives.clear();
     peer.version = 0;
     peer.acked_version = 0;
     peer.epoch = 0;
@@ -147,6 +150,7 @@ void Stripe::Impl::on_announce(NodeIndex from, AnnounceMessage m) {
   if (m.version >= peer.version) {
     count_announced(from, m);
     if (m.since == 0) forget_fallback(from);  // all that it keeps is in this announcement
+    for (const AnnounceMessage::Entry& entry : m.entries) outlive(entry.clock);
     for (AnnounceMessage::Entry& entry : m.entries) {
       Partition* p = find(entry.partition);
       if (p == nullptr) {
@@ -162,6 +166,8 @@ void Stripe::Impl::on_announce(NodeIndex from, AnnounceMessage m) {
       note_gap(*p);
     }
     on_fallbacks_announced(from, m);
+    on_lives_announced(from, m);
+    if (m.as_of > peer.as_of) peer.announced_at = now_.instant;
     peer.version = m.version;
     peer.epoch = std::max(peer.epoch, m.epoch);
     peer.as_of = std::max(peer.as_of, m.as_of);

@@ -346,6 +346,7 @@ void Stripe::Impl::doom(Partition& p) {
   quarantined_.erase(p.id);
   awaiting_clock_.erase(p.id);
   tree_exchanges_.erase(p.id);
+  folding_.erase(folding_.lower_bound({p.id, 0}), folding_.upper_bound({p.id, UINT32_MAX}));
   if (tree_scan_ && tree_scan_->partition == p.id) tree_scan_.reset();
   std::erase_if(serving_, [&](const auto& entry) { return entry.first.second == p.id; });
   doomed_.push_back(p.id);

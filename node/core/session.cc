@@ -95,6 +95,7 @@ std::shared_ptr<const SessionSeen> Stripe::Impl::seen_of(const Request& request,
   if (planted(Bug::kTokenForgetsReads) && !is_write(verb)) return seen;
   for (const crdt::DotSet::Row& row : p.causal.clock.rows()) {
     crdt::DotSet dots;
+    if (row.fold != 0) dots.fold(row.actor, row.fold);
     for (const auto& interval : row.intervals) dots.add(row.actor, interval);
     bool everywhere = std::all_of(p.peers.begin(), p.peers.end(), [&](const auto& entry) {
       const Partition::Peer& peer = entry.second;
@@ -107,7 +108,7 @@ std::shared_ptr<const SessionSeen> Stripe::Impl::seen_of(const Request& request,
         node == node_of_actor_.end() || config_->nodes[node->second].removed() ||
         (node->second == options_.self ? row.actor != actor_ : peers_[node->second].instance != row.actor.epoch);
     bool gaps = row.intervals.size() > 1 || row.intervals[0].first != 1;
-    if ((gaps && ended) || seen->dots.size() == kSeenDots) {
+    if ((gaps && ended) || row.fold != 0 || seen->dots.size() == kSeenDots) {
       seen->folded = true;
       seen->dots.clear();
       return seen;

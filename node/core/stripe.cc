@@ -77,6 +77,12 @@ Status Stripe::Impl::recover(Now now) {
   } else {
     actor_ = {actor_node_id(*config_, options_.self), std::max(epoch, fresh ? 0 : epoch_above(identity_.epoch))};
   }
+  for (const auto& [id, p] : partitions_) {
+    for (const crdt::DotSet::Row& row : p.causal.clock.rows()) {
+      const bool later = row.actor.node == actor_.node && row.actor.epoch >= actor_.epoch;
+      if (later && !planted(Bug::kReuseDot)) actor_.epoch = epoch_above(row.actor.epoch);
+    }
+  }
   // Of a lost clock the leaves tell some: a copy without what they show is not enough (quarantine.cc).
   for (PartitionId id : doubtful) (void)count_keys(partitions_.at(id));
   for (auto& [id, p] : partitions_) {
@@ -487,6 +493,7 @@ void Stripe::on_tick(Now now) {
     s.rebuild_quarantined();
     s.let_go_of_leftovers();
     s.tend_fallbacks();
+    s.tend_folds();
     s.start_loads();
     s.request_waiting_loads();
     std::erase_if(s.serving_, [&](const auto& entry) { return now.instant - entry.second.last_used > kServingIdle; });
@@ -568,8 +575,11 @@ const StripeStats& Stripe::stats() const {
   }
   stats.fallback_oldest_seconds = static_cast<uint64_t>((impl_->wall_.ms - oldest.ms) / 1000);
   stats.quarantined = impl_->quarantined_.size();
-  stats.alarmed = 0;
-  for (const auto& [id, p] : impl_->partitions_) stats.alarmed += !p.refused.empty();
+  stats.alarmed = stats.clock_rows = 0;
+  for (const auto& [id, p] : impl_->partitions_) {
+    stats.alarmed += !p.refused.empty();
+    stats.clock_rows += p.causal.clock.rows().size();
+  }
   impl_->measure_differences(stats);
   return stats;
 }
@@ -618,6 +628,10 @@ RingProgress Stripe::ring_progress() const {
   return impl_->ring_progress();
 }
 
+uint64_t Stripe::epoch() const {
+  return impl_->actor_.epoch;
+}
+
 const ClusterConfig& Stripe::config() const {
   return *impl_->config_;
 }
@@ -632,7 +646,7 @@ Result<std::string> Stripe::canonical_state(uint16_t keyspace, uint32_t arc, Wal
   if (p->quarantined) return Status(Code::kUnavailable, "the partition is quarantined");
   std::string state;
   Encoder out(state);
-  p->causal.clock.encode(out);
+  out.u64(p->causal.clock.hash());
   std::vector<std::pair<uint64_t, std::string>> keys;
   RETURN_IF_ERROR(impl_->store_.for_each_key(p->id, 0, [&](uint64_t hash, std::string_view key) {
     keys.emplace_back(hash, key);

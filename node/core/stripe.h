@@ -61,6 +61,9 @@ struct StripeOptions {
   uint64_t tree_bytes_per_second = limits::kTreeBytesPerSecond;
   // A full exchange that would remove more keys than this, and more than half of the partition's, is stopped.
   uint64_t alarm_keys = limits::kAlarmKeys;
+  // Lives of nodes that have ended are folded out of a clock after this long without any news of them, and when their
+  // epoch is this old: longer than the clock of a node that lost its disk may be behind (fold.cc).
+  Duration fold_delay = Duration::millis(limits::kFoldDelayMs), fold_age = Duration::millis(limits::kFoldAgeMs);
   uint64_t load_bytes_per_second = 0;  // of the snapshots that this stripe takes when it gets arcs; 0: no bound
 };
 
@@ -156,6 +159,8 @@ struct StripeStats {
   uint64_t quarantines = 0, rebuilt_partitions = 0, quarantined = 0;
   // Full exchanges that were stopped because they would have removed much, and partitions that wait for the operator.
   uint64_t repair_alarms = 0, alarmed = 0;
+  // Lives that were folded out of partition clocks, and the rows that the clocks have now.
+  uint64_t folded_lives = 0, clock_rows = 0;
   uint64_t cache_hits = 0, cache_misses = 0, cache_bytes = 0;
   uint64_t keys = 0, log_entries = 0, pending_operations = 0, partitions = 0;
 };
@@ -229,6 +234,9 @@ class StripeObserver {
   // other replicas writes: what it does to the leaves is as durable as ever, but a life that ends uncleanly may leave a
   // clock that does not know its dots, as far as no leaf shows them.
   virtual void on_coordinated(uint16_t keyspace, uint32_t arc, const crdt::Delta& delta, bool logged) = 0;
+  // The lives of actor.node up to `actor` are about to be folded out of `clock`, as a fold with `hash`.
+  virtual void on_folded(uint16_t keyspace, uint32_t arc, const crdt::Clock& clock, const crdt::Actor& actor,
+                         uint64_t hash) = 0;
 };
 
 class Stripe {
@@ -292,6 +300,8 @@ class Stripe {
   // kNotFound when the partition is not held here, or has no tree.
   Result<std::vector<uint64_t>> bucket_hashes(PartitionId id);
   Result<std::vector<std::pair<std::string, uint64_t>>> bucket_keys(PartitionId id, uint32_t bucket, size_t limit);
+  // Of this life.
+  uint64_t epoch() const;
   const ClusterConfig& config() const;
   // Whether enough replicas are reachable for the write level of every keyspace, and an owner of each arc that this
   // node does not own.

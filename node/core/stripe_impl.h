@@ -9,6 +9,7 @@
 //   replication.cc  deltas and acks between replicas, clock announcements, which peers are reachable
 //   catch_up.cc     exact catch-up by the dot log
 //   exchange.cc     full exchange, where the log does not reach
+//   fold.cc         closed lives of nodes folded out of partition clocks
 //   sweep.cc        removal of expired objects, truncation of the log
 //   ring_change.cc  what a configuration says about partitions; arcs that come, move and go
 //   load.cc         the snapshot with which a new owner begins
@@ -120,6 +121,11 @@ struct Stripe::Impl {
     AnswerTimes coordinated;       // of requests that were passed on to it
     uint64_t summary_id = 0;       // of the summary of trees that waits for its answer
     Instant next_summary{};
+
+    // For folding (fold.cc).
+    uint64_t life_version = 0;            // when its life was first heard of, in this stripe's count of clock changes
+    std::map<NodeIndex, uint64_t> lives;  // of others, as it has heard of them from themselves
+    Instant announced_at{INT64_MIN};      // when an announcement came that was newer than all before
   };
 
   // A replica that a read has found to lack something of a partition (read_repair.cc).
@@ -203,6 +209,13 @@ struct Stripe::Impl {
     crdt::Clock clock;                        // exactly their dots
     std::map<NodeIndex, crdt::Clock> owners;  // what they have said to have
     uint64_t version = 0;                     // of `clock`, in the stripe's count of clock changes
+  };
+
+  // Lives of one node that may be folded once that has been so for long enough (fold.cc).
+  struct Fold {
+    crdt::Actor last;
+    uint64_t hash = 0;
+    Instant since{};
   };
 
   // A full exchange that this node serves from a snapshot.
@@ -361,6 +374,23 @@ struct Stripe::Impl {
   std::vector<NodeIndex> heirs_of(PartitionId id) const;
   uint64_t fallbacks_to_hand_over() const;
   void note_possible_fallbacks();
+
+  // --- fold.cc
+  void announce_lives(AnnounceMessage& message) const;
+  void on_lives_announced(NodeIndex from, const AnnounceMessage& m);
+  bool knows_closed(NodeIndex by, const crdt::Actor& actor) const;
+  bool all_know_closed(const std::vector<NodeIndex>& keepers, const crdt::Actor& actor) const;
+  bool announced_since(const std::vector<NodeIndex>& keepers, Instant then) const;
+  std::vector<NodeIndex> keepers_of(const Partition& p) const;
+  bool is_settled(const Partition& p) const;
+  bool may_fold(const Partition& p, const crdt::Actor& actor, uint64_t hash,
+                const std::vector<NodeIndex>& keepers) const;
+  std::optional<crdt::Actor> last_closed(const Partition& p, const std::vector<NodeIndex>& keepers,
+                                         std::vector<crdt::DotSet::Row>::const_iterator& row) const;
+  void fold_lives(Partition& p, const crdt::Actor& actor, uint64_t hash);
+  int fold_as_others(Partition& p);
+  void tend_folds();
+  void outlive(const crdt::Clock& theirs);
 
   // --- replication.cc
   void replicate(Partition& p, std::string_view encoded, uint64_t ack_id, const Needs& wanted, Pending* op);
@@ -569,6 +599,9 @@ struct Stripe::Impl {
   std::map<PartitionId, Fallback> fallbacks_;
   uint64_t next_fallback_ = 1;  // the number of the next row
   size_t fallback_bytes_ = 0;
+
+  std::map<std::pair<PartitionId, uint32_t>, Fold> folding_;  // by partition and the node of the actors
+  Instant next_folds_{};
 
   std::set<PartitionId> loading_, leftovers_, quarantined_;
   std::vector<PartitionId> newly_quarantined_;

@@ -49,10 +49,7 @@ void Stripe::Impl::TreeRows::add(std::string_view key, std::string_view path, co
 }
 
 uint64_t Stripe::Impl::clock_hash(const Partition& p) {
-  std::string bytes;
-  Encoder out(bytes);
-  p.causal.clock.encode(out);
-  return hash64(bytes);
+  return p.causal.clock.hash();
 }
 
 // Whether the tree here says something about the partition's clock.

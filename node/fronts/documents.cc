@@ -41,6 +41,8 @@ Json stats_document(const StripeStats& s) {
           {"cache_misses", s.cache_misses},
           {"cache_bytes", s.cache_bytes},
           {"log_entries", s.log_entries},
+          {"clock_rows", s.clock_rows},
+          {"folded_lives", s.folded_lives},
           {"pending_operations", s.pending_operations},
           {"partitions", s.partitions}};
 }

@@ -11,7 +11,7 @@ namespace cartwheel::node {
 
 void add(StripeStats& to, const StripeStats& from) {
   // A counter that is added to StripeStats has to be added here: the size tells when that was forgotten.
-  static_assert(sizeof(StripeStats) == 61 * sizeof(uint64_t), "sum the new counters too");
+  static_assert(sizeof(StripeStats) == 63 * sizeof(uint64_t), "sum the new counters too");
   to.reads += from.reads;
   to.writes += from.writes;
   to.forwards += from.forwards;
@@ -66,6 +66,8 @@ void add(StripeStats& to, const StripeStats& from) {
   to.expired_objects += from.expired_objects;
   to.loaded_rows += from.loaded_rows;
   to.loaded_bytes += from.loaded_bytes;
+  to.folded_lives += from.folded_lives;
+  to.clock_rows += from.clock_rows;
   to.cache_hits += from.cache_hits;
   to.cache_misses += from.cache_misses;
   to.cache_bytes += from.cache_bytes;

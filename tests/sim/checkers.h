@@ -54,6 +54,13 @@ Verdict check_healthy(const SimWorld& world);
 // no other fault.
 Verdict check_stalls(const SimWorld& world);
 
+// In the clocks of all owners there is one row per node for all lives that have ended, and one for the present life.
+// REQUIRES: everything has been well for longer than StripeOptions::fold_delay, at a time by which all epochs in clocks
+// are old enough.
+Verdict check_folded(const SimWorld& world);
+// The wall time of the latest epoch in any clock: lives may begin ahead of the time.
+int64_t latest_epoch_ms(const SimWorld& world);
+
 // Trees found nothing to repair, and no rows that are not what they should be. For runs in which no disk spoils rows.
 Verdict check_trees(const SimWorld& world);
 // Has all nodes compare their trees now; and who is not through with that, or has found a difference.

@@ -226,4 +226,23 @@ std::optional<std::string> History::tag_of(const Event& event) const {
   return {};
 }
 
+void History::folded(Partition partition, const crdt::Clock& clock, const crdt::Actor& actor, uint64_t hash) {
+  const crdt::Clock all = unfolded(partition, clock);
+  crdt::DotSet dots;
+  for (const auto& row : all.rows()) {
+    if (row.actor.node != actor.node || actor < row.actor) continue;
+    for (const auto& interval : row.intervals) dots.add(row.actor, interval);
+  }
+  auto [it, first] = folds_.try_emplace({partition, actor, hash}, dots);
+  if (!first && it->second != dots) violate("one fold up to " + to_string(crdt::Dot{actor, 0}) + " for different dots");
+}
+
+crdt::Clock History::unfolded(Partition partition, const crdt::Clock& clock) const {
+  crdt::Clock dots = clock.without_folds();
+  for (const auto& row : clock.rows()) {
+    if (row.fold != 0) dots.merge(folds_.at({partition, row.actor, row.fold}));
+  }
+  return dots;
+}
+
 }  // namespace cartwheel::sim

@@ -93,7 +93,13 @@ class History {
   std::vector<size_t> coordinated(Partition partition, const crdt::Delta& delta, node::NodeIndex node, int64_t now_us,
                                   bool logged);
 
+  // A replica folds the lives of actor.node up to `actor` out of `clock`.
+  void folded(Partition partition, const crdt::Clock& clock, const crdt::Actor& actor, uint64_t hash);
+
   // --- looking
+  // `clock` as it would be if nobody had ever folded anything.
+  crdt::Clock unfolded(Partition partition, const crdt::Clock& clock) const;
+  uint64_t folds() const { return folds_.size(); }
   const std::vector<OpRecord>& ops() const { return ops_; }
   const OpRecord& op(uint64_t id) const { return ops_[id - 1]; }
   std::vector<Event>& events() { return events_; }
@@ -123,6 +129,7 @@ class History {
   std::map<std::string, uint64_t> tags_;  // 0: more than one operation writes it
   std::map<std::tuple<Partition, std::string, std::string, crdt::Actor, uint64_t>, int64_t> chain_totals_;
   std::vector<Loss> losses_;
+  std::map<std::tuple<Partition, crdt::Actor, uint64_t>, crdt::DotSet> folds_;  // what each stands for
   std::optional<std::string> violation_;
 };
 

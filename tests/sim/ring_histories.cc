@@ -229,6 +229,44 @@ Verdict power_loss_behind_a_move() {
   return {};
 }
 
+Verdict life_that_ended_unseen() {
+  WorldOptions options = Mover::options(5);
+  options.stripe.fold_delay = Duration::seconds(1);
+  options.stripe.fold_age = Duration::millis(100);
+  SimWorld world(make_config({{"eu", 3}}, 1, 1, {{{3}, "quorum"}}), options);
+  constexpr NodeIndex kCutOff = 0, kWitness = 1, kWriter = 2;
+  auto set = [](node::Verb verb, std::vector<std::string> args) {
+    node::Operation operation;
+    operation.verb = verb;
+    operation.key = "set";
+    operation.args = std::move(args);
+    return operation;
+  };
+  world.start_all();
+  world.run_for(Duration::seconds(1));
+  if (world.call(kWriter, 0, set(node::Verb::kSetAdd, {"e0"})).outcome != Outcome::kOk) return "e0 was refused";
+  world.run_for(Duration::seconds(2));
+  world.cut(kCutOff, kWitness);
+  world.cut(kCutOff, kWriter);
+  if (world.call(kWriter, 0, set(node::Verb::kSetAdd, {"e1"})).outcome != Outcome::kOk) return "e1 was refused";
+  world.cut(kWriter, kWitness);
+  world.kill(kWriter);
+  world.wipe(kWriter);
+  world.start(kWriter);
+  world.mend(kCutOff, kWriter);
+  world.run_for(Duration::seconds(10));
+  world.mend(kCutOff, kWitness);
+  world.mend(kWriter, kWitness);
+  world.run_for(Duration::seconds(10));
+  for (NodeIndex n : {kCutOff, kWitness, kWriter}) {
+    const OpRecord& read = world.call(n, 0, set(node::Verb::kSetAll, {}));
+    const auto& list = read.reply.value.list;
+    if (std::none_of(list.begin(), list.end(), [](const node::Value& value) { return value.bytes == "e1"; }))
+      return "e1 was acknowledged and is missing in " + to_string(read);
+  }
+  return world.history().folds() > 0 ? Verdict() : "nothing was folded";
+}
+
 Verdict last_copy_with_a_fallback() {
   SimWorld world(make_config({{"eu", 5}}, 4, 1, {{{3}, "quorum", node::Keyspace::Durability::kOs, true}}),
                  Mover::options(5));

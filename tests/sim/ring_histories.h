@@ -1,6 +1,6 @@
-// Histories of a moving arc, and of fallbacks, in which one thing happens at the one moment at which it could do harm,
-// which random runs rarely meet. Each says what was lost, or nothing: the scenarios run them with the product as it is,
-// the planted tests with the defect that they are about.
+// Histories of a moving arc, of fallbacks and of folds, in which one thing happens at the one moment at which it could
+// do harm, which random runs rarely meet. Each says what was lost, or nothing: the scenarios run them with the product
+// as it is, the planted tests with the defect that they are about.
 #pragma once
 
 #include "tests/sim/checkers.h"
@@ -17,6 +17,8 @@ Verdict write_by_a_coordinator_of_the_past();
 Verdict heir_that_dies_before_the_handover();
 // A write is acknowledged by one owner and one fallback while the other owners are down, and the owner loses its disk.
 Verdict last_copy_with_a_fallback();
+// A node that has lost its disk comes back to a replica that knows the others only by what they said before.
+Verdict life_that_ended_unseen();
 // A new owner loses power after the old one has dropped the arc.
 Verdict power_loss_behind_a_move();
 

@@ -268,6 +268,10 @@ TEST(MovingArc, AtTheMomentsThatMatter) {
 
 // The recipe of basho/riak_kv#1754: five nodes, forty clients on few keys and many, quorums everywhere; two nodes join
 // at once, then two leave at once.
+TEST(Folding, WaitsForWhoHasNotHeardThatALifeHasEnded) {
+  EXPECT_EQ(life_that_ended_unseen().value_or("nothing is missing"), "nothing is missing");
+}
+
 TEST(JoinTwoLeaveTwo, LosesNothingThatWasAcknowledged) {
 #ifdef __SANITIZE_ADDRESS__
   constexpr uint64_t kSeeds = 5;  // ten times as slow

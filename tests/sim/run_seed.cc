@@ -35,6 +35,7 @@ struct Plan {
   WorkloadOptions workload;
   FaultPlan faults;
   Duration fault_time;
+  Duration once_more{};  // the same again, after everything was well for long
   std::string shape;
 };
 
@@ -105,6 +106,8 @@ Plan make_stops_plan(uint64_t seed, bool verbose) {
   plan.shape += "; " + plan.faults.to_string() + "; hedges " + std::to_string(plan.world.stripe.hedge_percent) +
                 " %, burst " + std::to_string(plan.world.stripe.hedge_burst);
   plan.world.stripe.sweep_interval = Duration::millis(log_uniform(rng, 200, 5000));
+  plan.world.stripe.fold_delay = Duration::seconds(7);
+  plan.world.stripe.fold_age = Duration::seconds(3);
   plan.workload.clients = 3 + static_cast<uint32_t>(rng.below(10));
   plan.workload.think_us = log_uniform(rng, 5e3, 2e5);
   plan.workload.timeout_min_ms = 2000;
@@ -169,7 +172,14 @@ Plan make_plan(uint64_t seed, bool verbose, RunKind kind) {
   if (!plan.faults.none() && stops.chance(0.5))
     world.stripe.read_repair_delay = Duration::millis(log_uniform(stops, 5, 500));
   if (stops.chance(0.1)) world.stripe.read_repair_bytes_per_second = 1 + stops.below(5'000);
+  // Longer than anything is on its way, and than clocks differ; much shorter than what a product runs with.
+  Rng folding(mixed(seed) + 6);
+  const bool clogs = std::any_of(plan.faults.rates.begin(), plan.faults.rates.end(),
+                                 [](const FaultPlan::Rate& rate) { return rate.kind == FaultKind::kClog; });
+  world.stripe.fold_delay = Duration::millis(log_uniform(folding, clogs ? 7e3 : 3e3, 20e3));
+  world.stripe.fold_age = Duration::millis(2 * world.skew_ms + 3000);
   plan.fault_time = Duration{log_uniform(rng, 8e6, 40e6)};
+  if (!plan.faults.none() && folding.chance(0.3)) plan.once_more = Duration{log_uniform(folding, 4e6, 20e6)};
   return plan;
 }
 
@@ -193,6 +203,7 @@ class Run {
         faults_(world_, plan_.faults, mixed(seed) + 2) {}
 
   SimWorld& world() { return world_; }
+  uint64_t folds_amid_faults() const { return folds_amid_faults_; }
 
   Verdict phases() {
     world_.start_all();
@@ -200,26 +211,14 @@ class Run {
     if (plan_.faults.none() || plan_.faults.only_stops()) {
       if (Verdict wrong = run(Duration::seconds(1))) return wrong;
     }
-    workload_.start();
-    faults_.start();
-    if (Verdict wrong = run(plan_.fault_time)) return wrong;
-    faults_.stop();
-    world_.heal();
-    if (Verdict wrong = run(Duration::seconds(2))) return wrong;
-    workload_.stop();
-    if (Verdict wrong = run(Duration::seconds(4))) return wrong;  // longer than any request may take
-    if (Verdict wrong = converge()) return wrong;
-    std::vector<uint64_t> probes = workload_.probe();
-    if (Verdict wrong = run(Duration::seconds(3))) return wrong;
-    if (Verdict wrong = failed_probe(world_, probes)) return wrong;
-    if (Verdict wrong = converge()) return wrong;
-    if (Verdict wrong = check()) return wrong;
+    if (Verdict wrong = disturb(plan_.fault_time)) return wrong;
     if (Verdict wrong = prove()) return wrong;
-    // Long after, when everything with an expiry is past its grace.
-    world_.leap(2 * plan_.workload.ttl_ms + limits::kExpiryGraceMs + 2 * world_.skew_ms() + 100'000);
-    if (!world_.run_until([this] { return stopped() || purged(); }, Duration::seconds(40))) return check_purged(world_);
-    if (Verdict wrong = converge()) return wrong;
-    if (Verdict wrong = prove()) return wrong;
+    if (Verdict wrong = grow_old()) return wrong;
+    // Once more, with folds in all clocks.
+    if (plan_.once_more.us > 0) {
+      if (Verdict wrong = disturb(plan_.once_more)) return wrong;
+      if (Verdict wrong = grow_old()) return wrong;
+    }
     return check();
   }
 
@@ -231,6 +230,36 @@ class Run {
     if (world_.now_us() < next_look_) return false;
     next_look_ = world_.now_us() + 500'000;
     return true;
+  }
+
+  // Faults and load for a while, and then everything is well again.
+  Verdict disturb(Duration duration) {
+    const uint64_t folds = world_.history().folds();
+    workload_.start();
+    faults_.start();
+    if (Verdict wrong = run(duration)) return wrong;
+    faults_.stop();
+    folds_amid_faults_ += world_.history().folds() - folds;
+    world_.heal();
+    if (Verdict wrong = run(Duration::seconds(2))) return wrong;
+    workload_.stop();
+    if (Verdict wrong = run(Duration::seconds(4))) return wrong;  // longer than any request may take
+    if (Verdict wrong = converge()) return wrong;
+    std::vector<uint64_t> probes = workload_.probe();
+    if (Verdict wrong = run(Duration::seconds(3))) return wrong;
+    if (Verdict wrong = failed_probe(world_, probes)) return wrong;
+    if (Verdict wrong = converge()) return wrong;
+    return check();
+  }
+
+  // Long after, when everything with an expiry is past its grace, and every life that has ended is old.
+  Verdict grow_old() {
+    const int64_t old_ms = std::max<int64_t>(0, latest_epoch_ms(world_) - world_.wall().ms);
+    world_.leap(2 * plan_.workload.ttl_ms + limits::kExpiryGraceMs + 2 * world_.skew_ms() + 100'000 + old_ms);
+    if (!world_.run_until([this] { return stopped() || purged(); }, Duration::seconds(40))) return check_purged(world_);
+    if (Verdict wrong = converge()) return wrong;
+    if (Verdict wrong = prove()) return wrong;
+    return fold();
   }
 
   Verdict run(Duration duration) {
@@ -258,6 +287,14 @@ class Run {
     return trees_compared(world_);
   }
 
+  // The longest wait for a fold, twice: what waits when a later life ends is folded before that.
+  Verdict fold() {
+    const Duration limit{2 * plan_.world.stripe.fold_delay.us + 20'000'000};
+    if (!world_.run_until([this] { return stopped() || (due() && !check_folded(world_)); }, limit))
+      return check_folded(world_);
+    return run(Duration{0});
+  }
+
   Verdict check() {
     // Reads go to the engines, so nobody may be in the middle of a write.
     if (!world_.run_until([this] { return stopped() || world_.converged(); }, kConvergenceLimit))
@@ -282,6 +319,7 @@ class Run {
   Workload workload_;
   FaultInjector faults_;
   int64_t next_look_ = 0;
+  uint64_t folds_amid_faults_ = 0;
 };
 
 }  // namespace
@@ -298,6 +336,8 @@ SeedResult run_seed(uint64_t seed, bool verbose, RunKind kind) {
   result.events = world.queue().executed();
   result.virtual_us = world.now_us();
   result.operations = world.history().ops().size();
+  result.folds = world.history().folds();
+  result.folds_amid_faults = run.folds_amid_faults();
   for (const OpRecord& op : world.history().ops()) result.acknowledged += op.outcome == Outcome::kOk ? 1 : 0;
   return result;
 }

@@ -14,7 +14,8 @@ struct SeedResult {
   std::string shape;                   // of the cluster and its faults, for people
   uint64_t trace_hash = 0;
   uint64_t events = 0, operations = 0, acknowledged = 0;
-  int64_t virtual_us = 0;  // leaps not counted
+  uint64_t folds = 0, folds_amid_faults = 0;  // of lives out of clocks, counted once per partition
+  int64_t virtual_us = 0;                     // leaps not counted
 };
 
 // What a random run has beside what every one has. A seed runs alike only with the same ones.

@@ -143,6 +143,11 @@ void SimStripe::on_coordinated(uint16_t keyspace, uint32_t arc, const crdt::Delt
   turn_events_.insert(turn_events_.end(), events.begin(), events.end());
 }
 
+void SimStripe::on_folded(uint16_t keyspace, uint32_t arc, const crdt::Clock& clock, const crdt::Actor& actor,
+                          uint64_t hash) {
+  history_.folded({keyspace, arc}, clock, actor, hash);
+}
+
 void SimStripe::end_turn(bool is_last) {
   node::Output output = stripe_->take_output();
   if (output.newer_config) newer_(output.newer_config->from, output.newer_config->epoch);
@@ -236,11 +241,10 @@ void SimStripe::schedule_tick() {
   });
 }
 
-const crdt::Clock& SimStripe::clock(Partition partition) const {
-  static const crdt::Clock kNone;
-  if (stripe_) return stripe_->clock(partition.keyspace, partition.arc);
+crdt::Clock SimStripe::clock(Partition partition) const {
+  if (stripe_) return history_.unfolded(partition, stripe_->clock(partition.keyspace, partition.arc));
   auto it = last_clocks_.find(partition);
-  return it == last_clocks_.end() ? kNone : it->second;
+  return it == last_clocks_.end() ? crdt::Clock() : history_.unfolded(partition, it->second);
 }
 
 const crdt::Clock& SimStripe::fallback_clock(Partition partition) const {

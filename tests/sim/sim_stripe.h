@@ -78,8 +78,8 @@ class SimStripe final : public node::StripeObserver {
   void set_disk(const DiskTimes& disk) { disk_ = disk; }
 
   // The clock of a partition, empty if this node does not hold it; also while the process is dead: as it was in its
-  // last moment.
-  const crdt::Clock& clock(Partition partition) const;
+  // last moment. Without folds: what a fold stands for is in it dot by dot.
+  crdt::Clock clock(Partition partition) const;
   // The same of the dots that it keeps for owners, and of both.
   const crdt::Clock& fallback_clock(Partition partition) const;
   crdt::Clock known(Partition partition) const;
@@ -87,6 +87,8 @@ class SimStripe final : public node::StripeObserver {
   const std::vector<Partition>& partitions() const { return partitions_; }
 
   void on_coordinated(uint16_t keyspace, uint32_t arc, const crdt::Delta& delta, bool logged) override;
+  void on_folded(uint16_t keyspace, uint32_t arc, const crdt::Clock& clock, const crdt::Actor& actor,
+                 uint64_t hash) override;
 
  private:
   struct Release {

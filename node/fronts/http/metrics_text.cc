@@ -137,6 +137,10 @@ void write_replication(TextWriter& out, const StripeStats& s) {
   out.counter("cartwheel_replication_rejected_messages_total",
               "Messages of other nodes that were malformed or dated in the future.", s.rejected_messages);
   out.gauge("cartwheel_replication_log_entries", "Dots that some replica may still lack.", s.log_entries);
+  out.gauge("cartwheel_clock_rows", "Rows of all partition clocks: one per writing life of a node, or per fold.",
+            s.clock_rows);
+  out.counter("cartwheel_clock_folded_lives_total", "Ended lives of nodes folded out of partition clocks.",
+              s.folded_lives);
   out.counter("cartwheel_fallback_counted_total", "Operations whose level was met by the help of fallbacks.",
               s.fallback_counted);
   out.counter("cartwheel_fallback_taken_total", "Deltas taken here for owners that could not be reached.",
