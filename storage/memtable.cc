@@ -239,9 +239,14 @@ void Memtable::Cursor::find_seen() {
 }
 
 bool Memtable::Cursor::hides(std::string_view key) const {
-  return std::any_of(table_->ranges_.begin(), table_->ranges_.end(), [&](const Range& range) {
-    return range.version <= version_ && range.begin <= key && key < range.end;
-  });
+  return !hidden_until(key).empty();
+}
+
+std::string_view Memtable::Cursor::hidden_until(std::string_view key) const {
+  for (const Range& range : table_->ranges_) {
+    if (range.version <= version_ && range.begin <= key && key < range.end) return range.end;
+  }
+  return {};
 }
 
 }  // namespace cartwheel::storage

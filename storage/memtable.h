@@ -151,6 +151,8 @@ class Memtable::Cursor {
   std::string_view value() const { return seen()->value; }  // until a batch is applied
   // Whether a row with this key below the memtable is hidden by a range.
   bool hides(std::string_view key) const;
+  // The end of a range that hides it; "" if none does.
+  std::string_view hidden_until(std::string_view key) const;
 
  private:
   // The version of the row that is seen; null if the row is younger. Asked for anew each time: the row may have changed

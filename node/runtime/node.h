@@ -29,7 +29,7 @@ struct NodeOptions {
   uint32_t shards = 0;                 // 0: one per core; never more than stripes
   bool set_aside_broken_data = false;  // also where nobody else has it, see stripe_directory.h
   size_t memtable_bytes = 192 << 20;
-  size_t cache_bytes = 64 << 20;       // of blocks; decoded objects have a budget of the same size
+  size_t cache_bytes = 64 << 20;  // of blocks; decoded objects have a budget of the same size
   // Bound sockets to listen on instead of the addresses of `wanted`, by Door; -1: bind. The node owns them.
   std::array<int, 3> sockets{-1, -1, -1};
 };

@@ -181,7 +181,9 @@ class RocksEngine::Merge final : public Iterator {
       }
     }
     // After that: a memtable that has become a table meanwhile is seen twice, and never not at all.
-    tables_ = impl.tables->scan(begin, end);
+    // What is erased as a whole is not read: a row of it may be unreadable, and be erased for that.
+    const std::string from = behind_erased(begin);
+    tables_ = impl.tables->scan(from.empty() ? begin : from, end);
     ended_ = !end_.empty() && begin >= end_;
     find();
   }
@@ -205,6 +207,21 @@ class RocksEngine::Merge final : public Iterator {
     if (tables_->valid() && tables_->key() == key) tables_->next();
   }
 
+  // The key behind all erased ranges of memtables that `key` is in, one after the other; "" if it is in none.
+  std::string behind_erased(std::string_view key) const {
+    std::string to;
+    for (bool moved = true; moved;) {
+      moved = false;
+      for (const auto& cursor : cursors_) {
+        const std::string_view until = cursor->hidden_until(to.empty() ? key : std::string_view(to));
+        if (until.empty()) continue;
+        to = until;
+        moved = true;
+      }
+    }
+    return to;
+  }
+
   // Finds the least key of all sources whose newest row is one.
   void find() {
     valid_ = false;
@@ -215,6 +232,10 @@ class RocksEngine::Merge final : public Iterator {
       // What the tables hold behind an error is not known, so nothing behind it can be told.
       if (!tables_->status().ok()) return;
       if (tables_->valid()) {
+        if (const std::string to = behind_erased(tables_->key()); !to.empty()) {
+          tables_->seek(to);
+          continue;
+        }
         least = tables_->key();
         any = true;
       }
@@ -239,7 +260,7 @@ class RocksEngine::Merge final : public Iterator {
 
   const std::string end_;
   std::vector<std::unique_ptr<Memtable::Cursor>> cursors_;  // newest first
-  std::unique_ptr<Iterator> tables_;
+  std::unique_ptr<TableStore::Cursor> tables_;
   bool ended_ = false, valid_ = false;
   std::string key_, value_;
 };

@@ -4,7 +4,8 @@
 //   write → log (storage/batch_log.h) and memtable (storage/memtable.h), one append and some pointers
 //         → when one of the two is full: a new segment and a new memtable, and in the background the frozen memtable
 //           becomes a table of RocksDB (storage/rocks/table_store.h), then its segment is dropped
-//   read  → memtable, frozen memtables, tables; the first that knows the key decides
+//   read  → memtable, frozen memtables, tables; the first that knows the key decides. A walk leaps over what a range in
+//           a memtable has erased: a block below it that cannot be read harms nobody
 //
 // A row that is written often is written to tables once per memtable, and one that is soon erased, such as a record of
 // the dot log, mostly never.

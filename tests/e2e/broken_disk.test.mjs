@@ -153,3 +153,49 @@ test('flipped bytes in a table of a running and of a stopped node: right answers
     delete process.env.CARTWHEEL_MEMTABLE_MB;
   }
 });
+
+test('both of two replicas spoiled: the operator accepts the loss, and gets what either of them can read',
+     { timeout: 200_000 }, async () => {
+  process.env.CARTWHEEL_MEMTABLE_MB = '1';
+  try {
+    const two = [['carts', '--select', '0', '--replicas', 'eu=2', '--read', 'one', '--write', 'one']];
+    await with_grown(names.slice(0, 2), { keyspaces: two, partitions: 1 }, async (cluster) => {
+      const [first, second] = cluster.members;
+      let round = 0;
+      do await write_much(first, round); while (cluster.members.some((node) => tables_of(node).length === 0) && ++round < 20);
+      await Promise.all(cluster.members.map((node) => node.terminate()));
+      for (const node of cluster.members) {
+        flip_bytes(node);
+        fs.writeFileSync(path.join(stripe(node), 'DAMAGED'), 'found by a compaction\n');  // as the process does that ends by it
+        node.spawn();
+      }
+      await until('both to be quarantined', async () => (await cluster.status()).quarantined === 2, { timeout_ms: 30_000 });
+      const text = (await cluster.cli(['status'])).stdout;
+      assert.match(text, /eu-1: 1 partition is quarantined.*--accept-losses'\neu-2: 1 partition is quarantined/);
+      const connection = await second.connect();
+      await assert.rejects(async () => {
+        const [reply] = await connection.pipeline([['GET', 'note:1']]);
+        if (reply instanceof Error) throw reply;
+      }, /UNAVAILABLE|quarantined/);
+      connection.close();
+      assert.equal((await cluster.cli(['repair', '--now', '--accept-losses', '--timeout', '60s'])).code, 0);
+      assert.equal((await cluster.status()).quarantined, 0);
+      assert.equal((await cluster.cli(['verify'])).code, 0);
+      const lost = [0, 0];
+      for (const [n, node] of cluster.members.entries()) {
+        const reader = await node.connect();
+        for (let i = 0; i < many; ++i) {
+          const [reply] = await reader.pipeline([['GET', `note:${i}`]]);
+          if (reply === null) ++lost[n];
+          else assert.ok(String(reply) === value_of(round, i), `note:${i} at ${node.name}: ${reply}`);
+        }
+        reader.close();
+      }
+      assert.equal(lost[0], lost[1]);
+      assert.ok(lost[0] < 100, `${lost[0]} lost`);  // at most what was in the same block of both
+      assert.match(first.log_tail(20_000) + second.log_tail(20_000), /with what its owners together could read/);
+    });
+  } finally {
+    delete process.env.CARTWHEEL_MEMTABLE_MB;
+  }
+});

@@ -212,6 +212,41 @@ TEST_F(DamagedStripeTest, WithoutCompactionItIsServedHoweverManyTablesThereAre) 
   }
 }
 
+TEST_F(DamagedStripeTest, APartitionThatIsErasedAndWrittenAnewCanBeReadAlthoughTheBlockIsStillThere) {
+  fill();
+  flip_bytes(0.4);
+  storage::RocksOptions options;
+  options.compacts = false;
+  auto engine = storage::RocksEngine::open(stripe().path(), options);
+  const auto read_all = [&](uint32_t arc, size_t* rows) {
+    *rows = 0;
+    const std::string prefix = object_prefix({0, arc});
+    auto walk = engine.value()->scan(prefix, prefix_end(prefix));
+    for (; walk->valid(); walk->next()) ++*rows;
+    return walk->status();
+  };
+  size_t rows = 0, damaged = 0;
+  for (uint32_t arc = 0; arc < 4; ++arc) {
+    if (read_all(arc, &rows).ok()) continue;
+    ++damaged;
+    storage::WriteBatch batch;
+    const std::string prefix = object_prefix({0, arc});
+    batch.erase_range(prefix, prefix_end(prefix));
+    for (int i = 0; i < kKeys; ++i) {
+      if (partition_of(key(i)).arc == arc) batch.put(row_of(i), "new");
+    }
+    const size_t written = batch.changes().size() - 1;
+    ASSERT_TRUE(engine.value()->write(std::move(batch)).ok());
+    EXPECT_TRUE(read_all(arc, &rows).ok());
+    EXPECT_EQ(rows, written);
+    ASSERT_TRUE(engine.value()->flush().ok());  // the same in tables
+    const Status status = read_all(arc, &rows);
+    EXPECT_TRUE(status.ok()) << status.to_string();
+    EXPECT_EQ(rows, written);
+  }
+  EXPECT_GE(damaged, 1u);
+}
+
 TEST_F(DamagedStripeTest, WithTheMarkWhatCanBeReadIsCopiedAndTheRestQuarantined) {
   fill();
   flip_bytes(0.4);
