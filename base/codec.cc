@@ -60,6 +60,11 @@ uint64_t Decoder::u64() {
 }
 
 uint64_t Decoder::varint() {
+  if (!in_.empty() && static_cast<uint8_t>(in_[0]) < 0x80) {  // mostly
+    const auto v = static_cast<uint8_t>(in_[0]);
+    in_.remove_prefix(1);
+    return v;
+  }
   uint64_t v = 0;
   for (int shift = 0; shift < 64; shift += 7) {
     uint8_t b = u8();

@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "base/planted.h"
+#include "crdt/encoded.h"
 
 namespace cartwheel::crdt {
 
@@ -190,38 +191,18 @@ void Leaf::encode(Encoder& out) const {
 }
 
 Leaf Leaf::decode(Decoder& in) {
-  Leaf leaf;
-  for (size_t n = in.count(15); n > 0 && in.ok(); --n) {
-    Entry e;
-    e.dot = decode_dot(in);
-    e.time.value = in.varint();
-    e.value = in.bytes();
-    if (!leaf.entries.empty() && !(leaf.entries.back().dot < e.dot)) in.fail();
-    leaf.entries.push_back(std::move(e));
-  }
-  for (size_t n = in.count(16); n > 0 && in.ok(); --n) {
-    ActorChain c;
-    c.actor = decode_actor(in);
-    c.chain = decode_chain(in);
-    if (!leaf.chains.empty() && !(leaf.chains.back().actor < c.actor)) in.fail();
-    leaf.chains.push_back(c);
-  }
-  for (size_t n = in.count(14); n > 0 && in.ok(); --n) {
-    Reset reset;
-    reset.dot = decode_dot(in);
-    for (size_t k = in.count(15); k > 0 && in.ok(); --k) {
-      ObservedChain o;
-      o.actor = decode_actor(in);
-      o.seq = in.varint();
-      o.start = in.varint();
-      o.total = in.zigzag();
-      if (o.start == 0 || o.start > o.seq) in.fail();
-      reset.seen.push_back(o);
+  struct Sink {
+    Leaf leaf;
+    void entry(const Dot& dot, Hlc time, std::string_view value) {
+      leaf.entries.push_back({dot, time, std::string(value)});
     }
-    if (!leaf.resets.empty() && !(leaf.resets.back().dot < reset.dot)) in.fail();
-    leaf.resets.push_back(std::move(reset));
-  }
-  return in.ok() ? leaf : Leaf();
+    void chain(const Actor& actor, const Chain& chain) { leaf.chains.push_back({actor, chain}); }
+    void end_of_content() {}
+    void reset(const Dot& dot) { leaf.resets.push_back({dot, {}}); }
+    void seen(const ObservedChain& o) { leaf.resets.back().seen.push_back(o); }
+  } sink;
+  read_leaf(in, sink);
+  return in.ok() ? std::move(sink.leaf) : Leaf();
 }
 
 uint64_t Leaf::digest(std::string_view path) const {

@@ -4,6 +4,7 @@
 // after gtest
 #include <rapidcheck/gtest.h>
 
+#include "crdt/encoded.h"
 #include "tests/crdt/sessions.h"
 
 namespace cartwheel::crdt {
@@ -73,6 +74,63 @@ RC_GTEST_PROP(Codec, ObjectsAndLeaves, ()) {
     for (const auto& [key, object] : d.objects()) {
       check_codec(object);
       for (const auto& row : object.rows()) check_codec(row.second);
+    }
+  }
+}
+
+// Bytes looked at without being decoded: refused, shown and digested as what is decoded, whether they are whole, cut
+// short or damaged.
+void check_encoded_leaf(std::string_view bytes) {
+  Decoder in(bytes), encoded_in(bytes);
+  const Leaf leaf = Leaf::decode(in);
+  const EncodedLeaf encoded = EncodedLeaf::read(encoded_in);
+  RC_ASSERT(encoded_in.ok() == in.ok());
+  RC_ASSERT(encoded.visible == leaf.visible());
+  if (!in.ok()) return;
+  RC_ASSERT(encoded_in.rest() == in.rest());
+  RC_ASSERT(encoded.bytes == bytes.substr(0, bytes.size() - in.rest().size()));
+  for (const std::string& path : {path_step(Tag::kString), field_path(std::string(300, 'f'))}) {
+    RC_ASSERT(encoded.digest(path) == leaf.digest(path));
+  }
+}
+
+void check_encoded_object(std::string_view bytes) {
+  Decoder in(bytes), encoded_in(bytes);
+  const Object object = Object::decode(in);
+  EncodedObject encoded(encoded_in);
+  std::vector<std::pair<std::string, uint64_t>> shown;
+  uint64_t digest = 0;
+  while (encoded.next()) {
+    if (encoded.leaf().visible) digest ^= encoded.digest();
+    shown.emplace_back(encoded.path(), encoded.digest());
+  }
+  RC_ASSERT(encoded_in.ok() == in.ok());
+  if (!in.ok()) return;
+  RC_ASSERT(encoded_in.rest() == in.rest());
+  RC_ASSERT(digest == object.digest());
+  RC_ASSERT(shown.size() == object.rows().size());
+  for (size_t i = 0; i < shown.size(); ++i) {
+    const auto& [path, leaf] = object.rows()[i];
+    RC_ASSERT(shown[i] == std::pair(path, leaf.digest(path)));
+  }
+}
+
+template <typename T>
+void check_encoded(const T& value, void (*check)(std::string_view)) {
+  std::string bytes = bytes_of(value);
+  check(bytes);
+  check(bytes + "more");
+  for (size_t n = 0; n < bytes.size(); ++n) check(bytes.substr(0, n));
+  damage(bytes);
+  check(bytes);
+}
+
+RC_GTEST_PROP(Codec, WhatIsEncodedHasTheDigestsOfWhatIsDecoded, ()) {
+  Session s = any_session();
+  for (const Document& d : s.replicas) {
+    for (const auto& [key, object] : d.objects()) {
+      check_encoded(object, check_encoded_object);
+      for (const auto& row : object.rows()) check_encoded(row.second, check_encoded_leaf);
     }
   }
 }

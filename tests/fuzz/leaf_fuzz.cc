@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "base/check.h"
+#include "crdt/encoded.h"
 #include "crdt/types.h"
 
 using namespace cartwheel;
@@ -13,7 +14,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string_view input(reinterpret_cast<const char*>(data), size);
   Decoder in(input);
   Leaf leaf = Leaf::decode(in);
+  Decoder encoded_in(input);
+  const EncodedLeaf encoded = EncodedLeaf::read(encoded_in);
+  CHECK(encoded_in.ok() == in.ok() && encoded.visible == leaf.visible());
   if (!in.ok()) return 0;
+  CHECK(encoded.digest("p") == leaf.digest("p"));
   std::string bytes;
   Encoder out(bytes);
   leaf.encode(out);
@@ -25,7 +30,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   flag_value(Tag::kFlagEnableWins, leaf);
   flag_value(Tag::kFlagDisableWins, leaf);
   expiry_ms(&leaf);
-  leaf.digest("p");
 
   Clock seen, nothing;
   seen.add({1, 1}, {1, 4});

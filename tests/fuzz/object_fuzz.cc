@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "base/check.h"
+#include "crdt/encoded.h"
 #include "crdt/object.h"
 
 using namespace cartwheel;
@@ -12,13 +13,18 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string_view input(reinterpret_cast<const char*>(data), size);
   Decoder in(input);
   Object object = Object::decode(in);
+  Decoder encoded_in(input);
+  EncodedObject encoded(encoded_in);
+  uint64_t digest = 0;
+  while (encoded.next()) digest ^= encoded.leaf().visible ? encoded.digest() : 0;
+  CHECK(encoded_in.ok() == in.ok());
   if (!in.ok()) return 0;
+  CHECK(digest == object.digest());
   std::string bytes;
   Encoder out(bytes);
   object.encode(out);
   CHECK(bytes == input.substr(0, size - in.rest().size()));
 
-  object.digest();
   for (const Object::Row& row : object.rows()) {
     CHECK(valid_leaf_path(row.first));
     CHECK(object.find(row.first) == &row.second);
