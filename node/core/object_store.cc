@@ -133,6 +133,13 @@ Result<StoredObject*> ObjectStore::open(PartitionId partition, uint64_t hash, st
   return bucket;
 }
 
+Result<StoredObject*> ObjectStore::open_once(PartitionId partition, uint64_t hash, std::string_view key) {
+  const uint64_t misses = misses_;
+  auto object = open(partition, hash, key);
+  if (object.ok() && misses_ != misses) once_.push_back(bucket_of(partition, hash));
+  return object;
+}
+
 Status ObjectStore::load(StoredObject& object) {
   std::string value;
   auto found = engine_.get(header_row(object_base(object.partition_, object.hash_, object.key_)), &value);
@@ -158,17 +165,22 @@ Status ObjectStore::load(StoredObject& object) {
 Result<crdt::Object> ObjectStore::decode_header(std::string_view value, uint64_t* elsewhere) {
   Decoder in(value);
   uint64_t digest = 0;
-  uint8_t format = in.u8();
-  if (format == kHeader) {
-    for (int i = 0; i < 9; ++i) in.varint();
-    digest = in.u64();
-  } else if (format != kPacked) {
-    in.fail();
-  }
+  decode_layout(in, &digest);
   crdt::Object object = crdt::Object::decode(in);
   if (!in.done()) return Status::Corruption("a stored object does not decode");
   if (elsewhere != nullptr) *elsewhere = digest;
   return object;
+}
+
+bool ObjectStore::decode_layout(Decoder& in, uint64_t* elsewhere) {
+  const uint8_t format = in.u8();
+  if (format != kHeader) {
+    if (format != kPacked) in.fail();
+    return false;
+  }
+  for (int i = 0; i < 9; ++i) in.varint();
+  *elsewhere = in.u64();
+  return true;
 }
 
 Status ObjectStore::recount(StoredObject& object) {
@@ -407,6 +419,10 @@ std::set<PartitionId> ObjectStore::changed_partitions() const {
 }
 
 void ObjectStore::end_turn() {
+  // They are the last ones that came. One that is not has company that stays.
+  for (; !once_.empty(); once_.pop_back()) {
+    if (!clock_hand_.empty() && clock_hand_.back() == once_.back()) drop(clock_hand_.size() - 1);
+  }
   while (cache_used_ > cache_limit_ && !clock_hand_.empty()) evict_one();
 }
 
@@ -448,6 +464,12 @@ void ObjectStore::evict_one() {
     ++hand_;
     return;
   }
+  drop(hand_);
+}
+
+// Forgets the objects of the bucket that stands at this place in the ring.
+void ObjectStore::drop(size_t ring_index) {
+  auto bucket = buckets_.find(clock_hand_[ring_index]);
   for (StoredObject* o = bucket->second; o != nullptr;) {
     StoredObject* next = o->next_;
     cache_used_ -= o->cost_;
@@ -455,7 +477,7 @@ void ObjectStore::evict_one() {
     o = next;
   }
   buckets_.erase(bucket);
-  clock_hand_[hand_] = clock_hand_.back();
+  clock_hand_[ring_index] = clock_hand_.back();
   clock_hand_.pop_back();
 }
 

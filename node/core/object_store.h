@@ -105,6 +105,9 @@ class ObjectStore {
 
   // The object called `key`; one without leaves if there is none. Errors: what the engine or a row's decoding says.
   Result<StoredObject*> open(PartitionId partition, uint64_t hash, std::string_view key);
+  // The same for who will hardly come back to it: the cache keeps it for this turn only, so that a walk through many
+  // objects does not push out those that are in use.
+  Result<StoredObject*> open_once(PartitionId partition, uint64_t hash, std::string_view key);
 
   // The leaf at `path`, or nullptr. Valid until the next call of any method.
   Result<const crdt::Leaf*> leaf(const StoredObject& object, std::string_view path);
@@ -138,6 +141,8 @@ class ObjectStore {
   // The leaves that an object's header row holds: all of a packed object, the expiry of another. `elsewhere`, if given,
   // gets what the row says is the digest of the others.
   static Result<crdt::Object> decode_header(std::string_view value, uint64_t* elsewhere = nullptr);
+  // Reads what stands before them: whether the other leaves have rows of their own, and then their digest.
+  static bool decode_layout(Decoder& in, uint64_t* elsewhere);
   // Counts the leaf rows of a large object anew, where its header is not believed.
   Status recount(StoredObject& object);
 
@@ -162,6 +167,8 @@ class ObjectStore {
   // Lets go of what the cache has too much. Invalidates pointers.
   void end_turn();
 
+  // Who reads rows past this store tells here what could not be read.
+  void note_unreadable(PartitionId partition, const Status& why) { unreadable_.try_emplace(partition, why); }
   // The partitions of which something could not be read, or did not decode, since the last call, and the first error.
   std::map<PartitionId, Status> take_unreadable() { return std::exchange(unreadable_, {}); }
 
@@ -190,11 +197,13 @@ class ObjectStore {
   Status merged_scan(const std::string& begin, const std::string& end,
                      const std::function<bool(std::string_view row, std::string_view value)>& visit);
   void evict_one();
+  void drop(size_t ring_index);
 
   const storage::Engine& engine_;
   tsl::robin_map<uint64_t, StoredObject*> buckets_;  // by key hash mixed with the keyspace; owns the chains
   std::vector<uint64_t> clock_hand_;                 // bucket ids in the order of arrival, a ring of candidates
   size_t hand_ = 0;
+  std::vector<uint64_t> once_;  // bucket ids of what open_once() has loaded in this turn
   std::vector<StoredObject*> dirty_;
   Overlay overlay_;          // leaf rows that the turn has changed
   crdt::Leaf scratch_;       // the last leaf row that was asked for

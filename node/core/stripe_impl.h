@@ -14,8 +14,8 @@
 //   ring_change.cc  what a configuration says about partitions; arcs that come, move and go
 //   load.cc         the snapshot with which a new owner begins
 //   tree_scan.cc    hash trees, built from the rows and compared with them
-//   tree_exchange.cc  trees of two owners compared, answered by tree_answers.cc, down to tree_leaves.cc
-//   quarantine.cc   partitions whose rows cannot be read, out of service until they are rebuilt
+//   tree_exchange.cc  trees of two owners compared, answered by tree_answers.cc, down to tree_keys.cc and
+//   tree_leaves.cc quarantine.cc   partitions whose rows cannot be read, out of service until they are rebuilt
 //   removal_alarm.cc  full exchanges that would remove much are stopped
 //   lag.cc          what replicas lack of what each node wrote, for operators
 //   look_at.cc      a key as it is stored, for operators
@@ -31,6 +31,7 @@
 #include "node/core/execute.h"
 #include "node/core/latency.h"
 #include "node/core/message.h"
+#include "node/core/object_listing.h"
 #include "node/core/partition.h"
 #include "node/core/stripe.h"
 #include "node/core/tree_message.h"
@@ -174,6 +175,11 @@ struct Stripe::Impl {
     std::unique_ptr<storage::Iterator> rows;
   };
 
+  struct TreeBucket {
+    uint32_t bucket;
+    uint64_t difference;  // XOR of its hashes on both sides
+  };
+
   // A comparison of one partition with another owner that found its trees unequal (tree_exchange.cc).
   struct TreeExchange {
     uint64_t id = 0;
@@ -183,9 +189,12 @@ struct Stripe::Impl {
     Instant last_progress{};
     std::optional<Instant> retry_at;  // the clocks were not equal
     int tries = 0, rounds = 0;
-    std::vector<uint64_t> groups, buckets;  // to look into
-    std::deque<TreeSlice> slices;           // to compare
-    std::vector<TreeSlice> sent;            // that wait for their answer
+    std::vector<uint64_t> groups;    // to look into
+    std::deque<TreeBucket> buckets;  // likewise
+    std::vector<TreeBucket> asking;  // of them those that the other side is asked about
+    bool asks_first = false;         // what is lacking is mostly not here but there
+    std::deque<TreeSlice> slices;    // to compare
+    std::vector<TreeSlice> sent;     // that wait for their answer
   };
 
   // Rows of a message and what they point into.
@@ -194,6 +203,7 @@ struct Stripe::Impl {
     std::deque<std::string> kept;
     size_t bytes = 0;
     void add(std::string_view key, std::string_view path, const crdt::Leaf& leaf);
+    void add_object(std::string_view key, std::string_view encoded);  // all that it shows
   };
 
   // Deltas of a partition that this node does not hold, kept for owners that could not be reached. Their values are in
@@ -499,9 +509,9 @@ struct Stripe::Impl {
   void on_tree_reply(NodeIndex from, const TreeReplyMessage& m);
   void on_groups(Partition& p, TreeExchange& x, const TreeReplyMessage& m);
   void on_buckets(Partition& p, TreeExchange& x, const TreeReplyMessage& m);
-  Status list_bucket(const Partition& p, uint32_t bucket, std::vector<uint64_t>& out);
   void on_keys(Partition& p, TreeExchange& x, const TreeReplyMessage& m);
   void on_leaves(Partition& p, TreeExchange& x, const TreeReplyMessage& m);
+  bool rows_are_current() const;
   bool defer_tree(NodeIndex from, std::string_view bytes);
   void take_deferred_trees();
   void on_tree(NodeIndex from, const TreeMessage& m);
@@ -513,6 +523,20 @@ struct Stripe::Impl {
   std::vector<PartitionDigest> partition_digests();
   Status keys_of_bucket(const Partition& p, uint32_t bucket,
                         const std::function<bool(uint64_t hash, const std::string& key, uint64_t digest)>& visit);
+
+  // --- tree_keys.cc
+  struct ListedKey {
+    uint64_t hash, digest;
+    bool exploded;
+  };
+  Result<std::vector<ListedKey>> list_bucket(const Partition& p, uint32_t bucket, ObjectListing& rows);
+  Result<bool> add_lacking(const Partition& p, const std::vector<ListedKey>& keys, uint64_t difference,
+                           ObjectListing& rows, TreeRows& lacking);
+  Status add_key(const Partition& p, const ListedKey& key, ObjectListing& rows, TreeRows& to);
+  Status look_here(const Partition& p, TreeExchange& x);
+  Status answer_keys(const Partition& p, const std::vector<uint64_t>& numbers, TreeReplyMessage& reply, TreeRows& rows);
+  Status compare_keys(const Partition& p, TreeExchange& x, const TreeReplyMessage& m, size_t looked);
+  void push_rows(const Partition& p, NodeIndex to, const TreeRows& rows);
 
   // --- tree_leaves.cc
   using LeafVisitor =

@@ -12,15 +12,20 @@ namespace {
 constexpr size_t kDeferred = 256;  // messages that wait for the next turn; beyond it they are lost, and asked again
 }  // namespace
 
-// Trees are those of the engine's rows: what comes in a turn that has changed something waits for the next one.
+// Whether the engine's rows are those of the clocks and the trees.
+bool Stripe::Impl::rows_are_current() const {
+  return !turn_dirty_ && turn_deltas_.empty();
+}
+
+// What comes in a turn that has changed something waits for the next one.
 bool Stripe::Impl::defer_tree(NodeIndex from, std::string_view bytes) {
-  if (!turn_dirty_ && turn_deltas_.empty()) return false;
+  if (rows_are_current()) return false;
   if (deferred_trees_.size() < kDeferred) deferred_trees_.emplace_back(from, bytes);
   return true;
 }
 
 void Stripe::Impl::take_deferred_trees() {
-  while (!deferred_trees_.empty() && !turn_dirty_ && turn_deltas_.empty()) {
+  while (!deferred_trees_.empty() && rows_are_current()) {
     auto [from, bytes] = std::move(deferred_trees_.front());
     deferred_trees_.pop_front();
     if (config_->nodes[from].removed()) continue;
@@ -76,13 +81,7 @@ Status Stripe::Impl::answer_tree(const Partition& p, const TreeMessage& m, TreeR
       }
       return Status::Ok();
     case TreeStep::kKeys:
-      for (uint64_t bucket : m.numbers) {
-        if (bucket >= PartitionTree::kBuckets) return Status::Corruption("no such bucket");
-        if (reply.numbers.size() * 8 > options_.catch_up_chunk_bytes) break;
-        RETURN_IF_ERROR(list_bucket(p, static_cast<uint32_t>(bucket), reply.numbers));
-        ++reply.done;
-      }
-      return Status::Ok();
+      return answer_keys(p, m.numbers, reply, rows);
     case TreeStep::kLeaves:
       for (size_t i = 0; i < m.slices.size() && rows.bytes < options_.catch_up_chunk_bytes; ++i) {
         auto compared = compare_slice(p, m.slices[i], rows, reply.wanted);

@@ -3,8 +3,8 @@
 // number asks, the other one answers and remembers nothing:
 //   summary   one hash over all partitions that both own; when it is equal that was all
 //   groups, buckets   down the tree of each partition that differs
-//   keys      which keys of the differing buckets differ
-//   leaves    which leaves of them; what either lacks goes to it
+//   keys      which keys of the differing buckets differ; those that the other side lacks go to it (tree_keys.cc)
+//   leaves    which leaves of the others; what either lacks goes to it
 // What a replica holds follows from its partition clock, so a difference at equal clocks is a fault, and one at unequal
 // clocks is a write that is under way, which is none of this exchange's business (catch_up.cc). Every message carries a
 // hash of the clock, and every step is answered, and its answer taken, only if both clocks are equal at that moment;
@@ -12,7 +12,6 @@
 // a replica that is behind never brings back what was removed.
 
 #include <algorithm>
-#include <unordered_map>
 #include <unordered_set>
 
 #include "base/hash.h"
@@ -26,7 +25,6 @@ namespace {
 constexpr Duration kRetry = Duration::millis(20);  // after which writes under way may have arrived
 constexpr int kTries = 10;                         // of one step; the next round begins anew
 constexpr Duration kNoAnswer = Duration::seconds(3);
-constexpr size_t kBucketsPerMessage = 256;
 constexpr size_t kSlicesPerMessage = 512;
 constexpr size_t kDigestsPerMessage = 8192;
 
@@ -46,6 +44,17 @@ void Stripe::Impl::TreeRows::add(std::string_view key, std::string_view path, co
   auto keep = [&](std::string_view view) { return std::string_view(kept.emplace_back(view)); };
   bytes += key.size() + path.size() + encoded.size();
   rows.push_back({keep(key), keep(path), keep(encoded)});
+}
+
+void Stripe::Impl::TreeRows::add_object(std::string_view key, std::string_view encoded) {
+  const std::string_view key_here = kept.emplace_back(key);
+  Decoder in(kept.emplace_back(encoded));
+  crdt::EncodedObject object(in);
+  while (object.next()) {
+    if (!object.leaf().visible) continue;
+    bytes += key.size() + object.path().size() + object.leaf().bytes.size();
+    rows.push_back({key_here, object.path(), object.leaf().bytes});
+  }
 }
 
 uint64_t Stripe::Impl::clock_hash(const Partition& p) {
@@ -185,8 +194,25 @@ void Stripe::Impl::ask_tree(TreeExchange& x) {
       m.numbers = x.groups;
       break;
     case TreeStep::kKeys:
-      m.numbers.assign(x.buckets.begin(),
-                       x.buckets.begin() + static_cast<long>(std::min(x.buckets.size(), kBucketsPerMessage)));
+      if (x.asking.empty()) {
+        if (!rows_are_current()) {
+          x.retry_at = next_tree_ = now_.instant;
+          return;
+        }
+        if (!look_here(*p, x).ok()) {
+          tree_exchanges_.erase(x.partition);
+          return;
+        }
+        if (x.asking.empty()) {  // all was found here; the next turn goes on
+          if (x.buckets.empty()) x.step = TreeStep::kLeaves;
+          x.retry_at = next_tree_ = now_.instant;
+          return;
+        }
+      }
+      for (const TreeBucket& b : x.asking) {
+        m.numbers.push_back(b.bucket);
+        m.numbers.push_back(x.rounds == 0 ? b.difference : 0);
+      }
       break;
     case TreeStep::kLeaves:
       if (!fill_slices(*p, x).ok()) {
@@ -280,65 +306,17 @@ void Stripe::Impl::on_groups(Partition& p, TreeExchange& x, const TreeReplyMessa
 
 void Stripe::Impl::on_buckets(Partition& p, TreeExchange& x, const TreeReplyMessage& m) {
   x.buckets.clear();
+  x.asking.clear();
   if (m.numbers.size() == x.groups.size() * PartitionTree::kFanOut) {
     for (size_t i = 0; i < m.numbers.size(); ++i) {
       const auto bucket = static_cast<uint32_t>(x.groups[i / PartitionTree::kFanOut] * PartitionTree::kFanOut +
                                                 i % PartitionTree::kFanOut);
-      if (m.numbers[i] != p.tree.bucket(bucket)) x.buckets.push_back(bucket);
+      const uint64_t difference = m.numbers[i] ^ p.tree.bucket(bucket);
+      if (difference != 0) x.buckets.push_back({bucket, difference});
     }
   }
   x.step = x.buckets.empty() ? TreeStep::kGroups : TreeStep::kKeys;
   x.slices.clear();
-  ask_tree(x);
-}
-
-Status Stripe::Impl::keys_of_bucket(
-    const Partition& p, uint32_t bucket,
-    const std::function<bool(uint64_t hash, const std::string& key, uint64_t digest)>& visit) {
-  const uint64_t first = PartitionTree::first_hash(bucket, p.id.arc, config_->partitions);
-  std::vector<std::pair<uint64_t, std::string>> keys;
-  RETURN_IF_ERROR(store_.for_each_key(p.id, first, [&](uint64_t hash, std::string_view key) {
-    if (PartitionTree::bucket_of(hash, config_->partitions) != bucket) return false;
-    keys.emplace_back(hash, key);
-    return true;
-  }));
-  for (const auto& [hash, key] : keys) {
-    auto object = store_.open(p.id, hash, key);
-    if (!object.ok()) return object.status();
-    if (const uint64_t digest = (*object)->digest(); digest != 0 && !visit(hash, key, digest)) break;
-  }
-  return Status::Ok();
-}
-
-// Key hashes and digests of one bucket after the other.
-Status Stripe::Impl::list_bucket(const Partition& p, uint32_t bucket, std::vector<uint64_t>& out) {
-  return keys_of_bucket(p, bucket, [&](uint64_t hash, const std::string&, uint64_t digest) {
-    out.push_back(hash);
-    out.push_back(digest);
-    return true;
-  });
-}
-
-void Stripe::Impl::on_keys(Partition& p, TreeExchange& x, const TreeReplyMessage& m) {
-  const size_t looked = std::min<size_t>(m.done, x.buckets.size());
-  std::unordered_map<uint64_t, uint64_t> differing;  // by key hash: XOR of the digests on both sides
-  std::vector<uint64_t> mine;
-  for (size_t i = 0; i < looked; ++i) {
-    if (!list_bucket(p, static_cast<uint32_t>(x.buckets[i]), mine).ok()) {
-      tree_exchanges_.erase(x.partition);
-      return;
-    }
-  }
-  for (size_t i = 0; i + 1 < mine.size(); i += 2) differing[mine[i]] ^= mine[i + 1];
-  for (size_t i = 0; i + 1 < m.numbers.size(); i += 2) differing[m.numbers[i]] ^= m.numbers[i + 1];
-  std::vector<uint64_t> hashes;
-  for (const auto& [hash, difference] : differing) {
-    if (difference != 0 && arc_of_hash(hash, config_->partitions) == p.id.arc) hashes.push_back(hash);
-  }
-  std::sort(hashes.begin(), hashes.end());
-  for (uint64_t hash : hashes) x.slices.push_back({hash, 0, UINT64_MAX, false, 0, {}});
-  x.buckets.erase(x.buckets.begin(), x.buckets.begin() + static_cast<long>(looked));
-  if (x.buckets.empty() || looked == 0) x.step = TreeStep::kLeaves;
   ask_tree(x);
 }
 
@@ -363,16 +341,7 @@ void Stripe::Impl::on_leaves(Partition& p, TreeExchange& x, const TreeReplyMessa
     slice.listed = true;
     x.slices.push_front(std::move(slice));
   }
-  if (!rows.rows.empty()) {
-    TreeMessage push;
-    push.id = next_id_++;
-    push.partition = p.id;
-    push.step = TreeStep::kPush;
-    push.epoch = config_->epoch;
-    push.clock = clock_hash(p);
-    push.rows = rows.rows;
-    send_tree(x.peer, push.encode());
-  }
+  push_rows(p, x.peer, rows);
   join_tree_rows(p, m.rows);
   ask_tree(x);
 }

@@ -22,7 +22,7 @@ Status Stripe::Impl::walk_slice(const Partition& p, const TreeSlice& slice, cons
     return hash == slice.hash;
   }));
   for (const std::string& key : keys) {
-    auto object = store_.open(p.id, slice.hash, key);
+    auto object = store_.open_once(p.id, slice.hash, key);
     if (!object.ok()) return object.status();
     bool more = true;
     for (const auto& [path, leaf] : (*object)->packed().rows()) {
@@ -97,10 +97,11 @@ Status Stripe::Impl::pick_rows(const Partition& p, const TreeSlice& slice, const
 // Both replicas have seen the same dots, so one of them lost or spoiled what it had: what either shows is kept.
 // REQUIRES: the clock here is that of the sender.
 void Stripe::Impl::join_tree_rows(Partition& p, const std::vector<TreeRow>& rows) {
-  std::string_view last_key;
+  std::string_view last_key;       // of the last leaf that changed something
+  StoredObject* object = nullptr;  // of the last row
   for (const TreeRow& row : rows) {
     Decoder in(row.leaf);
-    const crdt::Leaf theirs = crdt::Leaf::decode(in);
+    crdt::Leaf theirs = crdt::Leaf::decode(in);
     const uint64_t hash = hash64(row.key);
     auto seen = [&](const crdt::Leaf& leaf) {
       return std::all_of(leaf.entries.begin(), leaf.entries.end(),
@@ -114,16 +115,23 @@ void Stripe::Impl::join_tree_rows(Partition& p, const std::vector<TreeRow>& rows
       ++stats_.rejected_messages;
       continue;
     }
-    auto object = store_.open(p.id, hash, row.key);
-    if (!object.ok()) return;  // the next exchange tries again
-    auto mine = store_.leaf(**object, row.path);
+    if (object == nullptr || object->key() != row.key) {
+      auto opened = store_.open_once(p.id, hash, row.key);
+      if (!opened.ok()) return;  // the next exchange tries again
+      object = *opened;
+    }
+    auto mine = store_.leaf(*object, row.path);
     if (!mine.ok()) return;
-    crdt::Leaf joined = *mine == nullptr ? crdt::Leaf() : **mine;
-    const crdt::Leaf before = joined;
-    joined.unite(theirs);
-    if (joined == before) continue;
-    if (!store_.update(**object, row.path, std::move(joined)).ok()) return;
+    if (*mine == nullptr) {
+      theirs.resets.clear();  // as unite() does it
+    } else {
+      crdt::Leaf joined = **mine;
+      joined.unite(theirs);
+      theirs = std::move(joined);
+    }
+    if (*mine == nullptr ? theirs.empty() : theirs == **mine) continue;
     turn_dirty_ = true;
+    if (!store_.update(*object, row.path, std::move(theirs)).ok()) return;
     ++stats_.tree_leaves_repaired;
     if (row.key != last_key) ++stats_.tree_keys_repaired;
     last_key = row.key;

@@ -19,10 +19,12 @@ enum class TreeStep : uint8_t {
   kGroups = 1,  // numbers = [root]                                                → [] if equal, else the hashes of all
                 // groups
   kBuckets = 2,  // numbers = groups                                                → the hashes of their buckets
-  kKeys = 3,     // numbers = buckets        → key hash and digest of each key in them; `done` buckets were looked at
-  kLeaves = 4,   // slices                   → indexes of slices that differ, rows that the asker lacks, digests of
-                 //                            leaves that the asked one lacks; `done` slices were looked at
-  kPush = 5,     // rows that the asked one lacks                                   → nothing
+  kKeys = 3,  // numbers = {bucket, XOR of its hashes on both sides or 0}           → rows of the keys that the asker
+              //           lacks of the buckets whose indexes are in `wanted`; key hash and digest of each key in the
+              //           other ones; `done` buckets were looked at
+  kLeaves = 4,  // slices                   → indexes of slices that differ, rows that the asker lacks, digests of
+                //                            leaves that the asked one lacks; `done` slices were looked at
+  kPush = 5,    // rows that the asked one lacks                                   → nothing
 };
 
 struct TreeRow {

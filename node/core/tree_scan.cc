@@ -92,18 +92,20 @@ Status Stripe::Impl::scan_slice(TreeScan& scan) {
     ++stats_.scanned_rows;
     if (row->is_leaf) {
       Decoder in(scan.rows->value());
-      const crdt::Leaf leaf = crdt::Leaf::decode(in);
+      const auto leaf = crdt::EncodedLeaf::read(in);
       if (!in.done()) return Status::Corruption("a leaf does not decode");
-      if (!leaf.visible()) continue;
-      scan.found.change(bucket, leaf.digest(row->path));
-      if (row->key == scan.large) scan.expected ^= leaf.digest(row->path);
+      if (!leaf.visible) continue;
+      const uint64_t digest = leaf.digest(row->path);
+      scan.found.change(bucket, digest);
+      if (row->key == scan.large) scan.expected ^= digest;
       continue;
     }
     end_large(scan);
-    auto object = ObjectStore::decode_header(scan.rows->value(), &scan.expected);
-    if (!object.ok()) return object.status();
+    auto header = EncodedHeader::read(scan.rows->value());
+    if (!header.ok()) return header.status();
     scan.large = row->key;
-    scan.found.change(bucket, object->digest());
+    scan.expected = header->elsewhere;
+    scan.found.change(bucket, header->inside);
   }
   return scan.rows->status();
 }

@@ -1,7 +1,8 @@
-// What the tree exchange costs, in a cluster of two in one process: `tree_figures KEYS DIFFERENCES [PARTITIONS]` makes
-// so many keys on two nodes, takes DIFFERENCES of them away at one of them, and prints the messages and bytes with
-// which they are found and come back; and beside it what it takes to stream as many keys to a wiped node by full
-// exchange. As a test it runs small, and fails beyond the bounds of docs/benchmarks.md.
+// What the tree exchange costs, in a cluster of two in one process: `tree_figures KEYS DIFFERENCES [PARTITIONS
+// [LOSER]]` makes so many keys on two nodes, takes DIFFERENCES of them away at one of them (0, which asks, or 1, which
+// is asked), and prints the bytes and the processor time with which they are found and come back; and beside it what it
+// takes to stream as many keys to a wiped node by full exchange. As a test it runs small, and fails beyond the bounds
+// of docs/benchmarks.md.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -78,11 +79,13 @@ int main(int argc, char** argv) {
   const uint64_t keys = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 20'000;
   const uint64_t differences = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 100;
   const auto partitions = static_cast<uint32_t>(argc > 3 ? std::strtoul(argv[3], nullptr, 10) : 64);
+  const NodeIndex loser = argc > 4 && std::strtoul(argv[4], nullptr, 10) == 0 ? 0 : 1;
   StripeOptions options;
   options.cache_bytes = 64 << 20;
+  options.sweep_interval = Duration::seconds(24 * 3600);
   StripeCluster cluster({2}, "one", options, partitions);
   fill(cluster, keys);
-  cluster.kill(1);
+  cluster.kill(loser);
   Rng rng(1);
   uint64_t lost = 0, row_bytes = 0;
   for (std::set<uint64_t> gone; gone.size() < std::min(differences, keys);) {
@@ -92,17 +95,24 @@ int main(int argc, char** argv) {
     const std::string row =
         header_row(object_base({0, arc_of_hash(hash, cluster.config().partitions)}, hash, key_of(i)));
     std::string stored;
-    CHECK(*cluster.engine(1).get(row, &stored));
+    CHECK(*cluster.engine(loser).get(row, &stored));
     row_bytes += stored.size() + key_of(i).size();
     storage::WriteBatch batch;
     batch.erase(row);
-    CHECK(cluster.engine(1).write(std::move(batch)).ok());
+    CHECK(cluster.engine(loser).write(std::move(batch)).ok());
     ++lost;
   }
-  const uint64_t before = cluster[0].stats().tree_bytes_sent;
-  cluster.boot(1);
-  run_until(cluster, [&] { return cluster[1].tree_progress().trees_to_build == 0; });
-  for (NodeIndex n = 0; n < 2; ++n) cluster[n].repair_now(cluster.now());
+  cluster.boot(loser);
+  const uint64_t before = bytes_sent(cluster);
+  // Nothing is compared before all trees are there.
+  for (NodeIndex n = 0; n < 2; ++n) cluster[n].pause_repair(true, cluster.now());
+  run_until(cluster, [&] { return cluster[loser].tree_progress().trees_to_build == 0; });
+  // Nor while a life's first sweep looks at all keys, whether replicas differ or not.
+  cluster.run(Duration::seconds(static_cast<int64_t>(2 + keys / 20'000)));
+  for (NodeIndex n = 0; n < 2; ++n) {
+    cluster[n].pause_repair(false, cluster.now());
+    cluster[n].repair_now(cluster.now());
+  }
   const Took took = run_until(cluster, [&] { return all_equal(cluster); });
   const uint64_t sent = bytes_sent(cluster) - before;
   const uint64_t repaired = cluster[1].stats().tree_keys_repaired + cluster[0].stats().tree_keys_repaired;
@@ -115,8 +125,9 @@ int main(int argc, char** argv) {
       static_cast<unsigned long long>(repaired), static_cast<unsigned long long>(sent), each, took.processor,
       static_cast<long long>(took.virtual_time.us / 1000));
   const Took streamed = stream(lost, options, partitions);
-  std::printf("as many keys by full exchange: %.2f s of processor, %lld ms of virtual time\n", streamed.processor,
-              static_cast<long long>(streamed.virtual_time.us / 1000));
+  std::printf(
+      "as many keys by full exchange: %.2f s of processor, %lld ms of virtual time; the trees took %.2f times that\n",
+      streamed.processor, static_cast<long long>(streamed.virtual_time.us / 1000), took.processor / streamed.processor);
   // All equal: one more round costs next to nothing.
   const uint64_t idle = bytes_sent(cluster);
   for (NodeIndex n = 0; n < 2; ++n) cluster[n].repair_now(cluster.now());
