@@ -30,6 +30,8 @@ enum class Bug {
   kQuorumReadsLocal,        // a quorum read does not ask anybody
   kDeadKnownLate,           // what an exchange's source knew to be dead is known only at the end of the joining
   kPendingRangeNotApplied,  // a pending range removal is not applied to what comes late
+  kTreesKeepDead,           // an exchange by trees keeps what came meanwhile and the source knew to be dead
+  kTreesForgetResets,       // an exchange by trees does not bring the resets that equal buckets remember
   kTreeIgnoresClock,        // hash trees are compared and joined whatever the clocks say
   kFallbackForgets,         // a fallback drops what it keeps as soon as one owner has it
   kFallbackUntold,          // a reply does not tell that fallbacks counted

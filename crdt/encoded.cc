@@ -42,6 +42,11 @@ uint64_t EncodedLeaf::digest(std::string_view path) const {
   return hash64(digested);
 }
 
+uint64_t EncodedLeaf::resets_hash() const {
+  const std::string_view resets = bytes.substr(content.size());
+  return resets == std::string_view("\0", 1) ? 0 : hash64(resets);
+}
+
 EncodedObject::EncodedObject(Decoder& in) : in_(in), left_(in.count(5)) {}
 
 bool EncodedObject::next() {

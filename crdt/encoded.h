@@ -62,6 +62,7 @@ struct EncodedLeaf {
   // Of nothing, and in.ok() is false, where Leaf::decode() would refuse.
   static EncodedLeaf read(Decoder& in);
   uint64_t digest(std::string_view path) const;
+  uint64_t resets_hash() const;  // as Leaf::resets_hash()
 };
 
 // The leaves of an object one after the other:

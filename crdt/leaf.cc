@@ -177,6 +177,10 @@ void encode_content(Encoder& out, const Leaf& leaf) {
 
 void Leaf::encode(Encoder& out) const {
   encode_content(out, *this);
+  encode_resets(out);
+}
+
+void Leaf::encode_resets(Encoder& out) const {
   out.varint(resets.size());
   for (const Reset& reset : resets) {
     crdt::encode(out, reset.dot);
@@ -203,6 +207,14 @@ Leaf Leaf::decode(Decoder& in) {
   } sink;
   read_leaf(in, sink);
   return in.ok() ? std::move(sink.leaf) : Leaf();
+}
+
+uint64_t Leaf::resets_hash() const {
+  if (resets.empty()) return 0;
+  std::string bytes;
+  Encoder out(bytes);
+  encode_resets(out);
+  return hash64(bytes);
 }
 
 uint64_t Leaf::digest(std::string_view path) const {

@@ -87,9 +87,13 @@ struct Leaf {
   // A digest of the causal content (resets excluded) mixed with `path`: equal states hash equal on every replica.
   uint64_t digest(std::string_view path) const;
 
+  // A hash of the remembered resets, which no digest covers; 0 if there are none.
+  uint64_t resets_hash() const;
+
   friend bool operator==(const Leaf&, const Leaf&) = default;
 
  private:
+  void encode_resets(Encoder& out) const;
   void put_chain(const Actor& actor, Chain chain);
   void remember_reset(const Dot& dot, const std::vector<ObservedChain>& seen);
 };

@@ -59,6 +59,7 @@ class Iterator {
   virtual ~Iterator() = default;
   virtual bool valid() const = 0;              // false behind the last key, and after an error: ask status()
   virtual void next() = 0;                     // REQUIRES: valid()
+  virtual void seek(std::string_view to) = 0;  // to the first key that is `to` or above; REQUIRES: valid(), key() < to
   virtual std::string_view key() const = 0;    // REQUIRES: valid(); until the next call of next()
   virtual std::string_view value() const = 0;  // likewise
   virtual Status status() const = 0;           // not ok: the walk ended early, what was not seen may exist

@@ -41,6 +41,16 @@ class MemoryEngine::Walk final : public Iterator {
     }
     advance();
   }
+  void seek(std::string_view to) override {
+    CHECK(valid_ && key_ < to);
+    live_ = engine_.rows_.lower_bound(to);
+    shape_ = engine_.shape_;
+    key_ = to;  // what lies before it was not looked at
+    kept_.erase(kept_.begin(), kept_.lower_bound(key_));
+    if (end_.empty() || key_ < end_) return advance();
+    valid_ = false;
+    kept_.clear();
+  }
   std::string_view key() const override { return key_; }
   std::string_view value() const override { return value_; }
   Status status() const override { return status_; }

@@ -228,6 +228,11 @@ void Memtable::Cursor::next() {
   find_seen();
 }
 
+void Memtable::Cursor::seek(std::string_view to) {
+  walk_ = Walk(runs_, to);
+  find_seen();
+}
+
 const Memtable::Row* Memtable::Cursor::seen() const {
   const Row* row = walk_.row();
   while (row != nullptr && row->version > version_) row = row->older.get();

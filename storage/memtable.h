@@ -146,6 +146,7 @@ class Memtable::Cursor {
 
   bool valid() const { return walk_.row() != nullptr; }
   void next();                                               // REQUIRES: valid(); likewise below
+  void seek(std::string_view to);                            // to the first key that is `to` or above
   std::string_view key() const { return walk_.row()->key; }  // as long as the table
   bool erased() const { return seen()->erased; }
   std::string_view value() const { return seen()->value; }  // until a batch is applied

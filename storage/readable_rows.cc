@@ -39,6 +39,12 @@ void ReadableRows::next() {
   pass_holes();
 }
 
+void ReadableRows::seek(std::string_view to) {
+  last_ = to;
+  rows_->seek(to);
+  pass_holes();
+}
+
 // Whether the walk can go on from `at`.
 bool ReadableRows::lands(const std::string& at) {
   rows_ = engine_.scan(at, end_);

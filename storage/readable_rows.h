@@ -18,6 +18,7 @@ class ReadableRows final : public Iterator {
 
   bool valid() const override { return rows_->valid(); }
   void next() override;
+  void seek(std::string_view to) override;
   std::string_view key() const override { return rows_->key(); }
   std::string_view value() const override { return rows_->value(); }
   Status status() const override { return {}; }

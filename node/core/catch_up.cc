@@ -173,7 +173,9 @@ void Stripe::Impl::on_catch_up_reply(NodeIndex from, const CatchUpReplyMessage& 
   Repair& repair = it->second;
   if (m.outcome == CatchUpReplyMessage::Outcome::kBelowLog) {
     repairs_.erase(it);
-    return start_exchange(*p, from);
+    if (!awaits_tree(*p)) return start_exchange(*p, from);
+    if (auto gap = gap_.find(p->id); gap != gap_.end()) gap->second.second = now_.instant;
+    return;
   }
   uint64_t version_before = p->version;
   stats_.catch_up_bytes += bytes;

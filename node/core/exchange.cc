@@ -9,6 +9,7 @@
 //   - dots of the snapshot's clock are not taken from deltas ("skip"): they come with the stages, and a delta that was
 //     superseded by something that already came would bring a dead write back;
 //   - what the snapshot knew to be dead is known here from the first stage on, for deltas that come meanwhile.
+// Where both sides have a hash tree only what differs is streamed (exchange_by_trees.cc); the rest is as here.
 
 #include <algorithm>
 
@@ -20,6 +21,7 @@ namespace cartwheel::node {
 
 namespace {
 constexpr Duration kJoinRetry = Duration::millis(100);
+constexpr int kRowsPerStep = 2000;  // that a step by trees looks at: few of them may have to be sent
 }  // namespace
 
 void Stripe::Impl::start_exchange(Partition& p, NodeIndex from) {
@@ -29,12 +31,15 @@ void Stripe::Impl::start_exchange(Partition& p, NodeIndex from) {
   repair.id = next_id_++;
   repair.from = from;
   repair.exchange = true;
+  offer_tree(p, repair);
   request_step(p, repair);
 }
 
 void Stripe::Impl::request_step(Partition& p, Repair& repair) {
   repair.last_progress = now_.instant;
-  send(repair.from, ExchangeMessage{repair.id, p.id, repair.step, repair.raw}.encode());
+  ExchangeMessage m{repair.id, p.id, repair.step, repair.raw, {}};
+  if (repair.by_trees && repair.step == 0) m.tree = repair.by_trees->shown;
+  send(repair.from, m.encode());
 }
 
 // --- the side that serves --------------------------------------------------------------------------------------------
@@ -80,6 +85,7 @@ void Stripe::Impl::serve_deferred() {
       } else {
         serving.rows = engine_.scan(prefix, prefix_end(prefix));
       }
+      serve_by_trees(*p, serving, m);
       // From now on this node keeps for the new owner what the snapshot does not have.
       auto peer = p->peers.find(from);
       if (m.raw && peer != p->peers.end() && !peer->second.heard) peer->second = {p->causal.clock, false, true, false};
@@ -132,6 +138,7 @@ void Stripe::Impl::serve_step(NodeIndex from, const ExchangeMessage& m) {
     reply.keys = p.keys;
     std::string prefix = object_prefix(p.id);
     if (serving.raw) reply.bytes = engine_.approximate_bytes(prefix, prefix_end(prefix));
+    if (serving.by_trees) reply.differing = serving.differing;
   }
   std::deque<std::string> kept;  // what the views of the reply point into
   auto keep = [&](std::string_view bytes) { return std::string_view(kept.emplace_back(bytes)); };
@@ -141,6 +148,7 @@ void Stripe::Impl::serve_step(NodeIndex from, const ExchangeMessage& m) {
     reply.rows.push_back({keep(key), keep(path), keep(leaf)});
   };
   size_t prefix_bytes = object_prefix(m.partition).size();
+  int looked = 0;
   while (serving.rows->valid() && bytes < options_.catch_up_chunk_bytes) {
     auto row = parse_object_row(serving.rows->key());
     const bool decodes = row.ok() && decodes_as_object_row(*row, serving.rows->value());
@@ -149,14 +157,19 @@ void Stripe::Impl::serve_step(NodeIndex from, const ExchangeMessage& m) {
       serving.rows->next();
       continue;
     }
+    if (pass_equal_buckets(serving, m.partition, row->hash)) continue;
+    if (serving.by_trees && ++looked > kRowsPerStep) break;
+    Decoder in(serving.rows->value());
+    const crdt::Leaf only = serving.by_trees && row->is_leaf ? crdt::Leaf::decode(in) : crdt::Leaf();
     auto leaves =
         row->is_leaf ? Result<crdt::Object>(crdt::Object()) : ObjectStore::decode_header(serving.rows->value());
     if (serving.raw) {
       add(serving.rows->key().substr(prefix_bytes), "", serving.rows->value());
     } else if (row->is_leaf) {
-      add(row->key, row->path, serving.rows->value());
+      if (is_served(serving, row->hash, only)) add(row->key, row->path, serving.rows->value());
     } else {
       for (const auto& [path, leaf] : leaves->rows()) {
+        if (!is_served(serving, row->hash, leaf)) continue;
         std::string encoded;
         Encoder out(encoded);
         leaf.encode(out);
@@ -187,13 +200,14 @@ void Stripe::Impl::on_exchange_reply(NodeIndex from, const ExchangeReplyMessage&
   stats_.full_exchange_bytes += bytes;
   if (m.outcome == ExchangeReplyMessage::Outcome::kLost) return end_repair(it);  // the next round begins anew
   if (repair.raw) return on_raw_rows(*p, repair, m);
-  if (!validate_rows(*p, m).ok()) {
+  if (!take_differing(repair, m) || !validate_rows(*p, repair, m).ok()) {
     ++stats_.rejected_messages;
     return end_repair(it);
   }
   repair.salvage = m.outcome == ExchangeReplyMessage::Outcome::kSalvaged;
   if (repair.salvage && !(p->quarantined && p->accepts_loss)) return end_repair(it);  // holes are of no use here
   turn_dirty_ = true;
+  if (m.step == 0 && repair.by_trees) keep_asked(*p, *repair.by_trees);
   out_.batch.put(stage_row(p->id, m.step), m.encode());
   ++repair.step;
   if (m.outcome == ExchangeReplyMessage::Outcome::kMore) return request_step(*p, repair);
@@ -203,7 +217,7 @@ void Stripe::Impl::on_exchange_reply(NodeIndex from, const ExchangeReplyMessage&
   ++joins_;
 }
 
-Status Stripe::Impl::validate_rows(const Partition& p, const ExchangeReplyMessage& m) const {
+Status Stripe::Impl::validate_rows(const Partition& p, const Repair& repair, const ExchangeReplyMessage& m) const {
   if (m.step == 0) {
     Decoder in(m.causal);
     crdt::Causal::decode(in);
@@ -211,13 +225,13 @@ Status Stripe::Impl::validate_rows(const Partition& p, const ExchangeReplyMessag
   }
   for (const ExchangeReplyMessage::Row& row : m.rows) {
     Decoder in(row.leaf);
-    crdt::Leaf::decode(in);
+    const crdt::Leaf leaf = crdt::Leaf::decode(in);
     if (!in.done() || !crdt::valid_leaf_path(row.path) || row.key.size() > limits::kKeyBytes) {
       return Status::Corruption("a leaf of an exchange does not decode");
     }
-    if (arc_of_hash(hash64(row.key), config_->partitions) != p.id.arc) {
-      return Status::Corruption("a key of another partition");
-    }
+    const uint64_t hash = hash64(row.key);
+    if (arc_of_hash(hash, config_->partitions) != p.id.arc) return Status::Corruption("a key of another partition");
+    if (!differs(repair, hash) && leaf.resets.empty()) return Status::Corruption("a leaf that is said to be equal");
   }
   return Status::Ok();
 }
@@ -235,6 +249,7 @@ void Stripe::Impl::recover_exchanges() {
       whole.clear();
       break;
     }
+    if (is_asked_row(*m)) continue;
     if (is_join_mark(*m)) begun.insert(m->partition);
     whole[m->partition] = m->outcome == ExchangeReplyMessage::Outcome::kDone;
   }
@@ -272,11 +287,7 @@ void Stripe::Impl::join_step() {
       p.recovering = true;
       return end_repair(it);
     }
-    repair.step = 0;
-    repair.has_key = false;
-    repair.paths.clear();
-    repair.keys_to_go = 0;
-    repair.key_shows = repair.key_stays = false;
+    rewind(repair);
     next_join_ = now_.instant + kJoinRetry;
     return;
   }
@@ -292,7 +303,18 @@ void Stripe::Impl::join_step() {
   clock_advanced(p);
 }
 
+// The joining begins at the first stage again.
+void Stripe::Impl::rewind(Repair& repair) {
+  repair.step = 0;
+  repair.has_key = false;
+  repair.paths.clear();
+  repair.keys_to_go = 0;
+  repair.key_shows = repair.key_stays = false;
+  if (repair.by_trees) repair.by_trees->rows_joined = false;
+}
+
 Status Stripe::Impl::join_stage(Partition& p, Repair& repair, bool* done) {
+  if (repair.by_trees && repair.by_trees->rows_joined) return end_join(p, repair, done);
   std::string bytes;
   auto found = engine_.get(stage_row(p.id, repair.step), &bytes);
   if (!found.ok()) return found.status();
@@ -302,6 +324,7 @@ Status Stripe::Impl::join_stage(Partition& p, Repair& repair, bool* done) {
   if (m->step == 0) {
     Decoder in(m->causal);
     repair.snapshot = crdt::Causal::decode(in);
+    RETURN_IF_ERROR(begin_by_trees(p, repair, *m));
   }
   if (m->step == 0 && !repair.counting) {
     if (!repair.salvage) mark_join_begun(p);
@@ -314,17 +337,26 @@ Status Stripe::Impl::join_stage(Partition& p, Repair& repair, bool* done) {
     write_row(p);
   }
   RETURN_IF_ERROR(join_rows(p, repair, *m));
-  *done = m->outcome != ExchangeReplyMessage::Outcome::kMore;
-  if (*done && repair.counting) {
-    *done = false;
-    RETURN_IF_ERROR(finish_key(p, repair));
-    RETURN_IF_ERROR(join_own_keys(p, repair, 0, "", true));
+  if (m->outcome == ExchangeReplyMessage::Outcome::kMore) {
+    ++repair.step;
+    return Status::Ok();
+  }
+  RETURN_IF_ERROR(finish_key(p, repair));
+  RETURN_IF_ERROR(join_own_keys(p, repair, 0, "", true));
+  return end_join(p, repair, done);
+}
+
+// All rows have been joined, or counted.
+Status Stripe::Impl::end_join(Partition& p, Repair& repair, bool* done) {
+  bool ended = true;
+  if (repair.by_trees) RETURN_IF_ERROR(join_equal_buckets(p, repair, &ended));
+  if (!ended) return Status::Ok();
+  if (repair.counting) {
     end_count(p, repair);
     return Status::Ok();
   }
-  if (*done) return finish_exchange(p, repair);
-  ++repair.step;
-  return Status::Ok();
+  *done = true;
+  return finish_exchange(p, repair);
 }
 
 Status Stripe::Impl::join_leaf(Partition& p, Repair& repair, StoredObject& object, std::string_view path,
@@ -360,7 +392,7 @@ Status Stripe::Impl::join_rows(Partition& p, Repair& repair, const ExchangeReply
       repair.has_key = true;
       repair.key = row.key;
       repair.key_hash = hash;
-      ++stats_.full_exchange_objects;
+      stats_.full_exchange_objects += repair.counting ? 0 : 1;
     }
     repair.paths.emplace(row.path);
     auto object = store_.open(p.id, hash, row.key);
@@ -373,6 +405,11 @@ Status Stripe::Impl::join_rows(Partition& p, Repair& repair, const ExchangeReply
 // Joins the leaves of the current object that the other side does not have.
 Status Stripe::Impl::finish_key(Partition& p, Repair& repair) {
   if (!repair.has_key) return Status::Ok();
+  if (!differs(repair, repair.key_hash)) {
+    repair.paths.clear();
+    repair.key_shows = repair.key_stays = false;
+    return Status::Ok();
+  }
   auto object = store_.open(p.id, repair.key_hash, repair.key);
   if (!object.ok()) return object.status();
   std::vector<std::string> mine;
@@ -387,7 +424,8 @@ Status Stripe::Impl::finish_key(Partition& p, Repair& repair) {
 }
 
 // Joins, with nothing, the objects here that lie between the last object that came and the one that comes now, in the
-// order of rows: by hash, then by the row key (which begins with the key's length).
+// order of rows: by hash, then by the row key (which begins with the key's length). Those in equal buckets are left
+// out.
 Status Stripe::Impl::join_own_keys(Partition& p, Repair& repair, uint64_t until_hash, std::string_view until_key,
                                    bool to_end) {
   auto position = [](std::string_view key) {
@@ -397,12 +435,20 @@ Status Stripe::Impl::join_own_keys(Partition& p, Repair& repair, uint64_t until_
   };
   std::vector<std::pair<uint64_t, std::string>> mine;
   std::string after = repair.has_key ? position(repair.key) : "", until = position(until_key);
-  RETURN_IF_ERROR(
-      store_.for_each_key(p.id, repair.has_key ? repair.key_hash : 0, [&](uint64_t hash, std::string_view key) {
-        if (!to_end && (hash > until_hash || (hash == until_hash && position(key) >= until))) return false;
-        if (!repair.has_key || hash > repair.key_hash || position(key) > after) mine.emplace_back(hash, key);
-        return true;
-      }));
+  std::optional<uint64_t> from = repair.has_key ? repair.key_hash : 0;
+  while (from) {
+    const uint64_t begin = *from;
+    from.reset();
+    RETURN_IF_ERROR(store_.for_each_key(p.id, begin, [&](uint64_t hash, std::string_view key) {
+      if (!to_end && (hash > until_hash || (hash == until_hash && position(key) >= until))) return false;
+      if (!differs(repair, hash)) {
+        from = next_differing(p, repair, hash);
+        return false;
+      }
+      if (!repair.has_key || hash > repair.key_hash || position(key) > after) mine.emplace_back(hash, key);
+      return true;
+    }));
+  }
   for (const auto& [hash, key] : mine) {
     auto object = store_.open(p.id, hash, key);
     if (!object.ok()) return object.status();
@@ -418,8 +464,6 @@ Status Stripe::Impl::join_own_keys(Partition& p, Repair& repair, uint64_t until_
 }
 
 Status Stripe::Impl::finish_exchange(Partition& p, Repair& repair) {
-  RETURN_IF_ERROR(finish_key(p, repair));
-  RETURN_IF_ERROR(join_own_keys(p, repair, 0, "", true));
   for (const crdt::PendingRange& range : repair.snapshot.pending) {
     auto object = store_.open(p.id, hash64(range.key), range.key);
     if (!object.ok()) return object.status();

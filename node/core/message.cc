@@ -93,6 +93,25 @@ MsgReader open_optional(std::string_view bytes, MessageType type, uint32_t field
   return r;
 }
 
+// A bit for each bucket of a hash tree, the first one the lowest of the first byte.
+std::string bits_of(const PartitionTree::Buckets& buckets) {
+  std::string bytes(PartitionTree::kBuckets / 8, '\0');
+  for (uint32_t b = 0; b < PartitionTree::kBuckets; ++b) {
+    if (buckets[b]) bytes[b / 8] = static_cast<char>(bytes[b / 8] | 1 << b % 8);
+  }
+  return bytes;
+}
+PartitionTree::Buckets read_bits(MsgReader& r) {
+  PartitionTree::Buckets buckets;
+  const std::string_view bytes = r.bytes();
+  if (bytes.size() != PartitionTree::kBuckets / 8) {
+    r.fail();
+    return buckets;
+  }
+  for (uint32_t b = 0; b < PartitionTree::kBuckets; ++b) buckets[b] = (bytes[b / 8] >> b % 8 & 1) != 0;
+  return buckets;
+}
+
 template <typename T>
 Result<T> finished(const MsgReader& r, T message) {
   if (!r.done()) return Status::Corruption("a message does not decode");
@@ -515,27 +534,36 @@ Result<CatchUpReplyMessage> CatchUpReplyMessage::decode(std::string_view bytes) 
 
 std::string ExchangeMessage::encode() const {
   std::string out;
-  MsgWriter w = begin(out, MessageType::kExchange, 5);
+  MsgWriter w = begin(out, MessageType::kExchange, tree ? 6 : 5);
   w.uint(id);
   write(w, partition);
   w.uint(step);
   w.boolean(raw);
+  if (tree) w.bin(tree->encode_shown());
   return out;
 }
 
 Result<ExchangeMessage> ExchangeMessage::decode(std::string_view bytes) {
-  MsgReader r = open(bytes, MessageType::kExchange, 5);
+  uint32_t more = 0;
+  MsgReader r = open_optional(bytes, MessageType::kExchange, 5, &more);
   ExchangeMessage m;
   m.id = r.uint();
   m.partition = read_partition(r);
   m.step = r.uint();
   m.raw = r.boolean();
-  return finished(r, m);
+  if (more > 0) {
+    auto tree = PartitionTree::decode_shown(r.bytes());
+    if (tree.ok())
+      m.tree = std::move(*tree);
+    else
+      r.fail();
+  }
+  return finished(r, std::move(m));
 }
 
 std::string ExchangeReplyMessage::encode() const {
   std::string out;
-  MsgWriter w = begin(out, MessageType::kExchangeReply, 9);
+  MsgWriter w = begin(out, MessageType::kExchangeReply, differing ? 10 : 9);
   w.uint(id);
   write(w, partition);
   w.uint(step);
@@ -549,11 +577,13 @@ std::string ExchangeReplyMessage::encode() const {
   }
   w.uint(keys);
   w.uint(bytes);
+  if (differing) w.bin(bits_of(*differing));
   return out;
 }
 
 Result<ExchangeReplyMessage> ExchangeReplyMessage::decode(std::string_view bytes) {
-  MsgReader r = open(bytes, MessageType::kExchangeReply, 9);
+  uint32_t more = 0;
+  MsgReader r = open_optional(bytes, MessageType::kExchangeReply, 9, &more);
   ExchangeReplyMessage m;
   m.id = r.uint();
   m.partition = read_partition(r);
@@ -570,6 +600,7 @@ Result<ExchangeReplyMessage> ExchangeReplyMessage::decode(std::string_view bytes
   }
   m.keys = r.uint();
   m.bytes = r.uint();
+  if (more > 0) m.differing = read_bits(r);
   return finished(r, std::move(m));
 }
 

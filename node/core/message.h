@@ -13,6 +13,7 @@
 #include "crdt/causal.h"
 #include "node/core/cluster.h"
 #include "node/core/operation.h"
+#include "node/core/partition_tree.h"
 #include "node/core/rows.h"
 
 namespace cartwheel::node {
@@ -172,19 +173,22 @@ struct CatchUpReplyMessage {
   static Result<CatchUpReplyMessage> decode(std::string_view bytes);
 };
 
-// Step `step` of a full exchange, 0 to begin. `raw`: the rows as they are stored, for who has nothing yet.
-// [type, id, keyspace, arc, step, raw]
+// Step `step` of a full exchange, 0 to begin. `raw`: the rows as they are stored, for who has nothing yet. With a tree,
+// in step 0, only what differs from it is asked for (exchange_by_trees.cc).
+// [type, id, keyspace, arc, step, raw], and behind them a tree, if there is one
 struct ExchangeMessage {
   uint64_t id = 0;
   PartitionId partition;
   uint64_t step = 0;
   bool raw = false;
+  std::optional<PartitionTree> tree;
   std::string encode() const;
   static Result<ExchangeMessage> decode(std::string_view bytes);
 };
 
 // Leaves in row order, from one snapshot; raw: of each row its key behind the partition's prefix, nothing, its value.
-// [type, id, keyspace, arc, step, outcome, causal, [key, path, leaf, …], keys, bytes]
+// [type, id, keyspace, arc, step, outcome, causal, [key, path, leaf, …], keys, bytes], and behind them, in step 0 of an
+// exchange by trees, which buckets differ: the others come without the leaves that are equal
 struct ExchangeReplyMessage {
   // Lost: begin anew. Salvaged: done, but rows that cannot be read are left out.
   enum class Outcome : uint8_t { kMore = 0, kDone = 1, kLost = 2, kSalvaged = 3 };
@@ -198,6 +202,7 @@ struct ExchangeReplyMessage {
   };
   std::vector<Row> rows;
   uint64_t keys = 0, bytes = 0;  // of the whole partition, about; only in step 0
+  std::optional<PartitionTree::Buckets> differing;
   std::string encode() const;
   static Result<ExchangeReplyMessage> decode(std::string_view bytes);
 };

@@ -16,6 +16,7 @@ Result<EncodedHeader> EncodedHeader::read(std::string_view value) {
   crdt::EncodedObject rows(in);
   while (rows.next()) {
     if (rows.leaf().visible) header.inside ^= rows.digest();
+    header.resets ^= rows.leaf().resets_hash();
   }
   if (!in.done()) return Status::Corruption("a stored object does not decode");
   return header;

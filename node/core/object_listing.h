@@ -19,6 +19,7 @@ struct EncodedHeader {
   bool exploded = false;
   uint64_t elsewhere = 0;   // of an exploded object: what the row says is the digest of the leaves in other rows
   uint64_t inside = 0;      // XOR of the digests of the visible leaves in this row
+  uint64_t resets = 0;      // XOR of what Leaf::resets_hash() says of the leaves in this row
   std::string_view object;  // the leaves in this row, as EncodedObject reads them
   uint64_t digest() const { return elsewhere ^ inside; }
 

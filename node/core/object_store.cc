@@ -229,14 +229,21 @@ void ObjectStore::mark_dirty(StoredObject& object) {
 Status ObjectStore::update(StoredObject& object, std::string_view path, crdt::Leaf leaf) {
   mark_dirty(object);
   if (keeps_inside(object, path)) {
-    if (const crdt::Leaf* before = object.packed_.find(path)) object.digest_change_ ^= visible_digest(path, *before);
+    if (const crdt::Leaf* before = object.packed_.find(path)) {
+      object.digest_change_ ^= visible_digest(path, *before);
+      object.resets_change_ ^= before->resets_hash();
+    }
     object.digest_change_ ^= visible_digest(path, leaf);
+    object.resets_change_ ^= leaf.resets_hash();
     object.packed_.set(path, std::move(leaf));
     return Status::Ok();
   }
   auto before = this->leaf(object, path);
   if (!before.ok()) return before.status();
-  if (*before != nullptr) object.digest_change_ ^= object.counts_.add(path, **before, -1);
+  if (*before != nullptr) {
+    object.digest_change_ ^= object.counts_.add(path, **before, -1);
+    object.resets_change_ ^= (*before)->resets_hash();
+  }
   std::string row = std::move(scratch_row_);
   scratch_row_.clear();
   if (leaf.empty()) {
@@ -244,6 +251,7 @@ Status ObjectStore::update(StoredObject& object, std::string_view path, crdt::Le
     return Status::Ok();
   }
   object.digest_change_ ^= object.counts_.add(path, leaf, +1);
+  object.resets_change_ ^= leaf.resets_hash();
   std::string value;
   Encoder out(value);
   leaf.encode(out);
@@ -397,7 +405,8 @@ void ObjectStore::flush(storage::WriteBatch& batch, const std::function<void(con
     bool counts_now = object->visible();
     const int64_t keys = static_cast<int64_t>(counts_now) - static_cast<int64_t>(object->counted_);
     object->counted_ = counts_now;
-    changed({object->partition_, object->hash_, keys, std::exchange(object->digest_change_, 0)});
+    changed({object->partition_, object->hash_, keys, std::exchange(object->digest_change_, 0),
+             std::exchange(object->resets_change_, 0)});
     cache_used_ -= object->cost_;
     object->cost_ = cost_of(*object);
     cache_used_ += object->cost_;
@@ -410,6 +419,12 @@ void ObjectStore::flush(storage::WriteBatch& batch, const std::function<void(con
       batch.erase(row);
   }
   overlay_.clear();
+}
+
+void ObjectStore::for_each_changed(PartitionId partition, const std::function<void(const Changed&)>& visit) const {
+  for (const StoredObject* o : dirty_) {
+    if (o->partition_ == partition) visit({partition, o->hash_, 0, o->digest_change_, o->resets_change_});
+  }
 }
 
 std::set<PartitionId> ObjectStore::changed_partitions() const {

@@ -90,6 +90,7 @@ class StoredObject {
   bool exploded_ = false;
   Counts counts_;               // of the leaf rows of an exploded object
   uint64_t digest_change_ = 0;  // by what the turn did, as PartitionTree::change() takes it
+  uint64_t resets_change_ = 0;  // likewise
   bool dirty_ = false;
   bool referenced_ = true;  // second chance of the cache
   bool stored_ = false;     // the engine has its row
@@ -124,8 +125,10 @@ class ObjectStore {
     mark_dirty(object);
     crdt::Leaf& inside = object.packed_.at(path);
     object.digest_change_ ^= visible_digest(path, inside);
+    object.resets_change_ ^= inside.resets_hash();
     change(inside);
     object.digest_change_ ^= visible_digest(path, inside);
+    object.resets_change_ ^= inside.resets_hash();
     if (inside.empty()) object.packed_.erase(path);
     return Status::Ok();
   }
@@ -156,9 +159,12 @@ class ObjectStore {
     uint64_t hash;    // of its key
     int64_t keys;     // by how much the number of keys changed
     uint64_t digest;  // XOR of the digests of visible leaves before and after
+    uint64_t resets;  // likewise of the hashes of remembered resets
   };
   // Puts all changes of the turn into `batch`, and tells of each object that had one.
   void flush(storage::WriteBatch& batch, const std::function<void(const Changed&)>& changed);
+  // What the turn has done so far to the objects of a partition, `keys` excepted.
+  void for_each_changed(PartitionId partition, const std::function<void(const Changed&)>& visit) const;
   // Forgets the cached objects of the partitions that are `gone`; their rows are the caller's business. REQUIRES: the
   // turn's changes are flushed. Invalidates pointers.
   void forget(const std::function<bool(PartitionId)>& gone);

@@ -42,6 +42,7 @@ struct Partition {
   // Of the objects here, those that the engine's rows show: behind by what the turn has changed (tree_scan.cc).
   PartitionTree tree;
   bool tree_ready = false;                    // false until the rows of this life have been looked through once
+  std::optional<Instant> awaits_tree;         // a full exchange does, since then
   std::map<NodeIndex, WallTime> found_equal;  // when a comparison with this owner last found no difference
   WallTime unproven_since;                    // with owners that are not among those
 

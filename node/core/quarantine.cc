@@ -185,7 +185,7 @@ bool Stripe::Impl::make_room(Partition& p) {
   if (!first.ok()) return false;
   Decoder in(first->causal);
   const crdt::Causal theirs = crdt::Causal::decode(in);
-  if (!in.done() || !is_enough(p, theirs.clock)) return false;
+  if (!in.done() || !is_enough(p, theirs.clock) || first->differing) return false;  // by trees it is not all
   p.recovering = p.recovering || !theirs.clock.covers(p.causal.clock);
   const std::string prefix = object_prefix(p.id);
   out_.batch.erase_range(prefix, prefix_end(prefix));

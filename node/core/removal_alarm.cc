@@ -37,11 +37,8 @@ void Stripe::Impl::count_key(Repair& repair) {
 // All stages have been looked at: the join begins with the next turn, or never.
 void Stripe::Impl::end_count(Partition& p, Repair& repair) {
   repair.counting = false;
-  repair.step = 0;
-  repair.has_key = false;
-  repair.paths.clear();
   repair.refused = repair.keys_to_go > options_.alarm_keys && 2 * repair.keys_to_go > p.keys;
-  if (!repair.refused) return;
+  if (!repair.refused) return rewind(repair);
   ++stats_.repair_alarms;
   tell_operator(Output::Event::Kind::kAlarm, p.id,
                 "it would remove " + std::to_string(repair.keys_to_go) + " of " + std::to_string(p.keys) + " keys",

@@ -12,7 +12,8 @@
 //                                                     → leaf
 //   tree      'h' keyspace:u16 arc:u16                → tree (partition_tree.h)
 //   fallback  'f' keyspace:u16 arc:u16 number:u64     → format:u8=1 at:u64 delta    (at: the wall clock's milliseconds)
-//   stage     'x' keyspace:u16 arc:u16 step:u64       → exchange reply (message.h) of that step
+//   stage     'x' keyspace:u16 arc:u16 step:u64       → exchange reply (message.h) of that step; 2^64-1: the join has
+//                                                       begun; 2^64-2: the clock when a tree was shown
 //   quarantine 'q' keyspace:u16 arc:u16               → nothing: the partition is quarantined (quarantine.cc)
 //
 // All numbers big-endian: a partition, and an object, are each one contiguous range. Leaves of a large object are

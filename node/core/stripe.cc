@@ -343,7 +343,7 @@ Output Stripe::Impl::take_output() {
     store_.flush(lose_rows ? lost : out_.batch, [&](const ObjectStore::Changed& c) {
       Partition& p = partitions_.at(c.partition);
       p.keys += static_cast<uint64_t>(c.keys);
-      p.tree.change(PartitionTree::bucket_of(c.hash, config_->partitions), c.digest);
+      p.tree.change(PartitionTree::bucket_of(c.hash, config_->partitions), c.digest, c.resets);
     });
     if (!turn_deltas_.empty()) {
       TurnRecord record;

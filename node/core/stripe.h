@@ -131,6 +131,8 @@ struct StripeStats {
   // and another owner that has waited longest was last found equal; no difference between them is older. Since this
   // life's start if that was never.
   uint64_t behind = 0, behind_oldest_seconds = 0, unproven_seconds = 0;
+  // Full exchanges here of which only what differed was sent, and how many buckets that were.
+  uint64_t full_exchanges_by_trees = 0, full_exchange_buckets = 0;
   uint64_t quorum_read_mismatches = 0;
   // Replicas that were told that a read has found them behind, those that were not for want of budget, and catch-ups
   // that were begun here because another replica told so.

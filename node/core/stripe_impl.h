@@ -9,6 +9,7 @@
 //   replication.cc  deltas and acks between replicas, clock announcements, which peers are reachable
 //   catch_up.cc     exact catch-up by the dot log
 //   exchange.cc     full exchange, where the log does not reach
+//   exchange_by_trees.cc  the same, of what differs alone
 //   fold.cc         closed lives of nodes folded out of partition clocks
 //   sweep.cc        removal of expired objects, truncation of the log
 //   ring_change.cc  what a configuration says about partitions; arcs that come, move and go
@@ -161,6 +162,16 @@ struct Stripe::Impl {
     uint64_t key_hash = 0;
     std::string key;              // the object being joined
     std::set<std::string> paths;  // of it, that came
+    // Of an exchange in which only what differs was asked for (exchange_by_trees.cc).
+    struct ByTrees {
+      crdt::Clock asked;                   // the clock here when it was asked for,
+      std::optional<PartitionTree> shown;  // and the tree; of an earlier life nobody knows it any more
+      PartitionTree::Buckets differing;
+      bool rows_joined = false;  // it is the turn of the buckets that were equal
+      crdt::DotSet window;       // what came here since, and the snapshot had seen
+      uint32_t bucket = 0;       // the next of them
+    };
+    std::optional<ByTrees> by_trees;
   };
 
   // A look through the rows of one partition (tree_scan.cc).
@@ -235,6 +246,9 @@ struct Stripe::Impl {
     bool raw = false;
     std::string last_reply;
     std::unique_ptr<storage::Iterator> rows;
+    // Only the buckets that differ are sent, and of the others what remembers resets.
+    bool by_trees = false;
+    PartitionTree::Buckets differing, remembering;
     Instant last_used{};
     bool done = false;
     bool salvage = false;  // rows that cannot be read are left out
@@ -443,16 +457,32 @@ struct Stripe::Impl {
   void break_off_serving(NodeIndex from, const ExchangeMessage& m);
   void serve_deferred();
   void recover_exchanges();
-  Status validate_rows(const Partition& p, const ExchangeReplyMessage& m) const;
-  Status begin_join(Partition& p, Repair& repair);
+  Status validate_rows(const Partition& p, const Repair& repair, const ExchangeReplyMessage& m) const;
   void join_step();
+  static void rewind(Repair& repair);
   Status join_stage(Partition& p, Repair& repair, bool* done);
   Status join_rows(Partition& p, Repair& repair, const ExchangeReplyMessage& m);
   Status join_leaf(Partition& p, Repair& repair, StoredObject& object, std::string_view path, const crdt::Leaf& theirs);
   Status finish_key(Partition& p, Repair& repair);
   Status join_own_keys(Partition& p, Repair& repair, uint64_t until_hash, std::string_view until_key, bool to_end);
+  Status end_join(Partition& p, Repair& repair, bool* done);
   Status finish_exchange(Partition& p, Repair& repair);
   void on_exchange_reply(NodeIndex from, const ExchangeReplyMessage& m, size_t bytes);
+
+  // --- exchange_by_trees.cc
+  void serve_by_trees(const Partition& p, Serving& serving, const ExchangeMessage& m) const;
+  bool pass_equal_buckets(Serving& serving, PartitionId id, uint64_t hash) const;
+  bool is_served(const Serving& serving, uint64_t hash, const crdt::Leaf& leaf) const;
+  bool awaits_tree(Partition& p);
+  void offer_tree(const Partition& p, Repair& repair);
+  bool take_differing(Repair& repair, const ExchangeReplyMessage& m);
+  void keep_asked(const Partition& p, const Repair::ByTrees& by_trees);
+  static bool is_asked_row(const ExchangeReplyMessage& m);
+  Status begin_by_trees(const Partition& p, Repair& repair, const ExchangeReplyMessage& first);
+  bool differs(const Repair& repair, uint64_t hash) const;
+  std::optional<uint64_t> next_differing(const Partition& p, const Repair& repair, uint64_t hash) const;
+  Status join_equal_buckets(Partition& p, Repair& repair, bool* ended);
+  Status join_equal_bucket(Partition& p, Repair& repair, uint32_t bucket);
 
   // --- quarantine.cc
   static bool is_unreadable(const Status& status);

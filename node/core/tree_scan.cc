@@ -94,9 +94,8 @@ Status Stripe::Impl::scan_slice(TreeScan& scan) {
       Decoder in(scan.rows->value());
       const auto leaf = crdt::EncodedLeaf::read(in);
       if (!in.done()) return Status::Corruption("a leaf does not decode");
-      if (!leaf.visible) continue;
-      const uint64_t digest = leaf.digest(row->path);
-      scan.found.change(bucket, digest);
+      const uint64_t digest = leaf.visible ? leaf.digest(row->path) : 0;
+      scan.found.change(bucket, digest, leaf.resets_hash());
       if (row->key == scan.large) scan.expected ^= digest;
       continue;
     }
@@ -105,7 +104,7 @@ Status Stripe::Impl::scan_slice(TreeScan& scan) {
     if (!header.ok()) return header.status();
     scan.large = row->key;
     scan.expected = header->elsewhere;
-    scan.found.change(bucket, header->inside);
+    scan.found.change(bucket, header->inside, header->resets);
   }
   return scan.rows->status();
 }

@@ -22,6 +22,7 @@ Json stats_document(const StripeStats& s) {
           {"catch_up_deltas", s.catch_up_deltas},
           {"full_exchanges", s.full_exchanges},
           {"full_exchange_objects", s.full_exchange_objects},
+          {"full_exchanges_by_trees", s.full_exchanges_by_trees},
           {"fallback_counted", s.fallback_counted},
           {"fallback_deltas", s.fallback_deltas},
           {"quorum_read_mismatches", s.quorum_read_mismatches},

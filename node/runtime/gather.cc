@@ -30,6 +30,8 @@ void add(StripeStats& to, const StripeStats& from) {
   to.behind += from.behind;
   to.behind_oldest_seconds = std::max(to.behind_oldest_seconds, from.behind_oldest_seconds);
   to.unproven_seconds = std::max(to.unproven_seconds, from.unproven_seconds);
+  to.full_exchanges_by_trees += from.full_exchanges_by_trees;
+  to.full_exchange_buckets += from.full_exchange_buckets;
   to.tree_messages_sent += from.tree_messages_sent;
   to.tree_bytes_sent += from.tree_bytes_sent;
   to.tree_summaries += from.tree_summaries;

@@ -194,6 +194,14 @@ class RocksEngine::Merge final : public Iterator {
     step_over(key_);
     find();
   }
+  void seek(std::string_view to) override {
+    CHECK(valid_ && key_ < to);
+    for (auto& cursor : cursors_) {
+      if (has(*cursor) && cursor->key() < to) cursor->seek(to);
+    }
+    if (tables_->valid() && tables_->key() < to) tables_->seek(to);
+    find();
+  }
   std::string_view key() const override { return key_; }
   std::string_view value() const override { return value_; }
   Status status() const override { return tables_->status(); }

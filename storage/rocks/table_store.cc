@@ -118,6 +118,7 @@ class Walk final : public TableStore::Cursor {
   void seek(std::string_view key) override { iterator_->Seek(slice(key)); }
   bool valid() const override { return iterator_->Valid(); }
   void next() override { iterator_->Next(); }
+  void seek(std::string_view to) override { iterator_->Seek(slice(to)); }
   std::string_view key() const override { return view(iterator_->key()); }
   std::string_view value() const override { return view(iterator_->value()); }
   Status status() const override { return translate("scan", iterator_->status()); }

@@ -65,9 +65,55 @@ TEST(PartitionTree, ABucketsKeysAreOneRangeOfHashes) {
 }
 
 TEST(PartitionTree, RefusesATreeOfAnotherSize) {
-  EXPECT_FALSE(PartitionTree::decode(std::string(8, '\1')).ok());
-  EXPECT_FALSE(PartitionTree::decode(std::string(8 * PartitionTree::kBuckets + 1, '\1')).ok());
-  EXPECT_TRUE(PartitionTree::decode("").ok());
+  for (size_t buckets :
+       {1u, PartitionTree::kBuckets - 1, PartitionTree::kBuckets + 1, 2 * PartitionTree::kBuckets + 1}) {
+    EXPECT_FALSE(PartitionTree::decode("\2" + std::string(8 * buckets, '\1')).ok()) << buckets;
+  }
+  EXPECT_FALSE(PartitionTree::decode("").ok());
+  EXPECT_FALSE(PartitionTree::decode(std::string(8 * PartitionTree::kBuckets, '\1')).ok()) << "without its format";
+  EXPECT_TRUE(PartitionTree::decode("\2").ok());
+}
+
+TEST(PartitionTree, RememberedResetsAreKeptBesideTheHashesAndNeverShown) {
+  PartitionTree tree;
+  tree.change(5, 50);
+  const std::string shown = tree.encode_shown();
+  tree.change(5, 0, 7);
+  tree.change(900, 0, 9);
+  EXPECT_EQ(tree.encode_shown(), shown);
+  EXPECT_EQ(tree.root(), 50u);
+  EXPECT_EQ(tree.remembering().count(), 2u);
+  EXPECT_TRUE(tree.remembering()[900]);
+  auto decoded = PartitionTree::decode(tree.encode());
+  ASSERT_TRUE(decoded.ok());
+  EXPECT_EQ(*decoded, tree);
+  PartitionTree merged;
+  merged.merge(tree);
+  EXPECT_EQ(merged, tree);
+  tree.change(900, 0, 9);
+  EXPECT_FALSE(merged == tree);
+  EXPECT_EQ(tree.remembering().count(), 1u);
+}
+
+TEST(PartitionTree, WhatIsShownTellsInWhichBucketsTwoTreesDiffer) {
+  PartitionTree mine, theirs;
+  for (uint32_t b = 0; b < PartitionTree::kBuckets; b += 3) mine.change(b, b + 1), theirs.change(b, b + 1);
+  theirs.change(9, 4);
+  theirs.change(1023, 4);
+  mine.change(10, 4);
+  auto shown = PartitionTree::decode_shown(mine.encode_shown());
+  ASSERT_TRUE(shown.ok());
+  EXPECT_EQ(*shown, mine);
+  const PartitionTree::Buckets found = theirs.differences(*shown);
+  EXPECT_EQ(found.count(), 3u);
+  EXPECT_TRUE(found[9] && found[10] && found[1023]);
+  const std::string one("\0\5hhhhhhhh", 10), before("\0\4hhhhhhhh", 10);
+  EXPECT_TRUE(PartitionTree::decode_shown(before + one).ok());
+  EXPECT_FALSE(PartitionTree::decode_shown(one + before).ok());
+  EXPECT_FALSE(PartitionTree::decode_shown(one + one).ok());
+  EXPECT_FALSE(PartitionTree::decode_shown(one.substr(1)).ok());
+  EXPECT_FALSE(PartitionTree::decode_shown(std::string("\4\0hhhhhhhh", 10)).ok()) << "no such bucket";
+  EXPECT_FALSE(PartitionTree::decode_shown(std::string("\0\5\0\0\0\0\0\0\0\0", 10)).ok()) << "0 is not shown";
 }
 
 TEST(TreeMessage, ComesBackAsItWasSentAndCutShortItIsRefused) {

@@ -36,6 +36,7 @@ void on_crash(int signal) {
 struct Totals {
   std::mutex mutex;
   uint64_t seeds = 0, failed = 0, events = 0, operations = 0, acknowledged = 0, folds = 0, folds_amid_faults = 0;
+  uint64_t full_exchanges = 0, by_trees = 0;
   int64_t virtual_us = 0;
 };
 
@@ -47,6 +48,8 @@ void report(const SeedResult& result, Totals& totals) {
   totals.acknowledged += result.acknowledged;
   totals.folds += result.folds;
   totals.folds_amid_faults += result.folds_amid_faults;
+  totals.full_exchanges += result.full_exchanges;
+  totals.by_trees += result.by_trees;
   totals.virtual_us += result.virtual_us;
   if (!result.failure) return;
   ++totals.failed;
@@ -113,11 +116,12 @@ int main(int argc, char** argv) {
 
   double wall = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   std::printf(
-      "%llu seeds, %llu failed; %llu operations, %llu acknowledged; %llu folds, %llu of them amid faults; %llu events, "
-      "%.2f virtual hours in %.1f s\n",
+      "%llu seeds, %llu failed; %llu operations, %llu acknowledged; %llu folds, %llu of them amid faults; %llu full "
+      "exchanges, %llu by trees; %llu events, %.2f virtual hours in %.1f s\n",
       static_cast<unsigned long long>(totals.seeds), static_cast<unsigned long long>(totals.failed),
       static_cast<unsigned long long>(totals.operations), static_cast<unsigned long long>(totals.acknowledged),
       static_cast<unsigned long long>(totals.folds), static_cast<unsigned long long>(totals.folds_amid_faults),
+      static_cast<unsigned long long>(totals.full_exchanges), static_cast<unsigned long long>(totals.by_trees),
       static_cast<unsigned long long>(totals.events), static_cast<double>(totals.virtual_us) / 3.6e9, wall);
   return totals.failed == 0 ? 0 : 1;
 }

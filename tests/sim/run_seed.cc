@@ -338,6 +338,8 @@ SeedResult run_seed(uint64_t seed, bool verbose, RunKind kind) {
   result.operations = world.history().ops().size();
   result.folds = world.history().folds();
   result.folds_amid_faults = run.folds_amid_faults();
+  result.full_exchanges = world.total(&node::StripeStats::full_exchanges);
+  result.by_trees = world.total(&node::StripeStats::full_exchanges_by_trees);
   for (const OpRecord& op : world.history().ops()) result.acknowledged += op.outcome == Outcome::kOk ? 1 : 0;
   return result;
 }

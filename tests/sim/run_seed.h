@@ -15,6 +15,7 @@ struct SeedResult {
   uint64_t trace_hash = 0;
   uint64_t events = 0, operations = 0, acknowledged = 0;
   uint64_t folds = 0, folds_amid_faults = 0;  // of lives out of clocks, counted once per partition
+  uint64_t full_exchanges = 0, by_trees = 0;  // that the last lives of the nodes began, and got only what differed
   int64_t virtual_us = 0;                     // leaps not counted
 };
 

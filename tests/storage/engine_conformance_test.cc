@@ -206,6 +206,35 @@ TEST_P(EngineConformance, ScanHonoursItsBounds) {
   EXPECT_EQ(read(engine(), "e", ""), Rows{});
 }
 
+TEST_P(EngineConformance, SeekSkipsWhatLiesBeforeItAndSeesTheEngineAsItWas) {
+  for (char c = 'a'; c <= 'h'; ++c) write(put(std::string(1, c), std::string(1, c)));
+  auto iterator = engine().scan("b", "g");
+  WriteBatch batch;
+  batch.erase_range("d", "f");
+  batch.put("e", "new");
+  batch.put("cc", "new");
+  write(batch);
+  ASSERT_TRUE(iterator->valid());
+  iterator->seek("cc");  // which came too late to be seen
+  ASSERT_TRUE(iterator->valid());
+  EXPECT_EQ(iterator->key(), "d");
+  EXPECT_EQ(iterator->value(), "d");
+  iterator->seek("e");
+  ASSERT_TRUE(iterator->valid());
+  EXPECT_EQ(iterator->value(), "e");
+  iterator->next();
+  ASSERT_TRUE(iterator->valid());
+  EXPECT_EQ(iterator->key(), "f");
+  iterator->seek("g");  // the end, though the engine has it
+  EXPECT_FALSE(iterator->valid());
+  EXPECT_TRUE(iterator->status().ok());
+  auto beyond = engine().scan("", "g");
+  ASSERT_TRUE(beyond->valid());
+  beyond->seek("z");
+  EXPECT_FALSE(beyond->valid());
+  EXPECT_TRUE(beyond->status().ok());
+}
+
 TEST_P(EngineConformance, KeysAreUnsignedBytesOfAnyKind) {
   const std::vector<std::string> keys = {""s,     "\0"s,   "\0\0"s, "\0\xff"s, "\x01"s,
                                          "\x7f"s, "\x80"s, "\xff"s, "\xff\0"s, "\xff\xff"s};
@@ -428,6 +457,12 @@ std::string pick_key() {
   return *rc::gen::resize(3, rc::gen::container<std::string>(rc::gen::elementOf("\0\x01m\xff"s)));
 }
 
+void seek(OpenScan* scan, const std::string& to) {
+  if (!scan->iterator->valid() || scan->iterator->key() >= to) return;
+  scan->iterator->seek(to);
+  while (scan->position < scan->expected.size() && scan->expected[scan->position].first < to) ++scan->position;
+}
+
 WriteBatch pick_batch() {
   WriteBatch batch;
   const int changes = *rc::gen::inRange(0, 8);
@@ -465,8 +500,10 @@ TEST_P(EngineConformance, AgreesWithAMap) {
       } else if (action < 14 && scans.size() < 4) {
         const std::string begin = pick_key(), end = pick_key();
         scans.push_back({engine.scan(begin, end), slice_of(model, begin, end)});
-      } else if (action < 18) {
+      } else if (action < 17) {
         for (OpenScan& scan : scans) step(&scan);
+      } else if (action < 18) {
+        for (OpenScan& scan : scans) seek(&scan, pick_key());
       } else if (action < 19) {
         RC_ASSERT(engine.sync().ok());
       } else {

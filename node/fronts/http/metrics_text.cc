@@ -171,6 +171,10 @@ void write_replication(TextWriter& out, const StripeStats& s) {
               s.full_exchange_objects);
   out.counter("cartwheel_repair_full_exchange_bytes_total", "Bytes of the messages that brought them.",
               s.full_exchange_bytes);
+  out.counter("cartwheel_repair_full_exchanges_by_trees_total", "Full exchanges that brought only what differed.",
+              s.full_exchanges_by_trees);
+  out.counter("cartwheel_repair_full_exchange_buckets_total", "Buckets of hash trees that differed in them.",
+              s.full_exchange_buckets);
   out.counter("cartwheel_repair_tree_summaries_total", "Comparisons of all hash trees with another owner.",
               s.tree_summaries);
   out.counter("cartwheel_repair_tree_bytes_total", "Bytes sent to compare hash trees, and to repair by them.",
