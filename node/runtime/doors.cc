@@ -40,13 +40,17 @@ class ByteConnection : public ShardConnection {
 
   void end_turn() override {
     if (!session_) return;
+    // Before its output is taken: a session that stopped because of that has commands left, and is to go on with them.
+    stalled_ = stalled_ || session_->paused();
     if (unsent() == 0 && session_->has_output()) {
       output() = session_->take_output();
       flush();
     }
     if (closing()) return;
-    if (stalled_ && unsent() == 0) resume(*session_);
-    stalled_ = session_->paused();
+    if (stalled_ && unsent() == 0) {
+      resume(*session_);
+      stalled_ = session_->paused();
+    }
     if (session_->has_output() && unsent() == 0) shard_.mark_dirty(*this);
     set_reading(!stalled_ && !departing_);
     if (departing_ && is_idle(*session_) && !session_->has_output() && unsent() == 0) {

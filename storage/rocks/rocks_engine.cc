@@ -199,7 +199,10 @@ class RocksEngine::Merge final : public Iterator {
     for (auto& cursor : cursors_) {
       if (has(*cursor) && cursor->key() < to) cursor->seek(to);
     }
-    if (tables_->valid() && tables_->key() < to) tables_->seek(to);
+    if (tables_->valid() && tables_->key() < to) {
+      const std::string from = behind_erased(to);
+      tables_->seek(from.empty() ? to : from);
+    }
     find();
   }
   std::string_view key() const override { return key_; }
@@ -268,7 +271,7 @@ class RocksEngine::Merge final : public Iterator {
 
   const std::string end_;
   std::vector<std::unique_ptr<Memtable::Cursor>> cursors_;  // newest first
-  std::unique_ptr<TableStore::Cursor> tables_;
+  std::unique_ptr<Iterator> tables_;
   bool ended_ = false, valid_ = false;
   std::string key_, value_;
 };

@@ -104,7 +104,7 @@ class DamageWatch final : public rocksdb::EventListener {
   const TableStore::OnDamage on_damage_;
 };
 
-class Walk final : public TableStore::Cursor {
+class Walk final : public Iterator {
  public:
   Walk(rocksdb::DB* db, std::string_view begin, std::string_view end) : end_(end), end_slice_(end_) {
     rocksdb::ReadOptions options;
@@ -115,7 +115,6 @@ class Walk final : public TableStore::Cursor {
     // RocksDB does not promise anything for bounds in the wrong order; here it is an empty range.
     if (end_.empty() || begin < end_) iterator_->Seek(slice(begin));
   }
-  void seek(std::string_view key) override { iterator_->Seek(slice(key)); }
   bool valid() const override { return iterator_->Valid(); }
   void next() override { iterator_->Next(); }
   void seek(std::string_view to) override { iterator_->Seek(slice(to)); }
@@ -208,7 +207,7 @@ Result<bool> TableStore::get(std::string_view key, std::string* value) const {
   return translate("get", status);
 }
 
-std::unique_ptr<TableStore::Cursor> TableStore::scan(std::string_view begin, std::string_view end) const {
+std::unique_ptr<Iterator> TableStore::scan(std::string_view begin, std::string_view end) const {
   return std::make_unique<Walk>(impl_->db.get(), begin, end);
 }
 

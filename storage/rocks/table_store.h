@@ -41,11 +41,7 @@ class TableStore {
 
   // As Engine::get() and Engine::scan().
   Result<bool> get(std::string_view key, std::string* value) const;
-  class Cursor : public Iterator {
-   public:
-    virtual void seek(std::string_view key) = 0;  // to the first row at or behind `key`, within the bounds
-  };
-  std::unique_ptr<Cursor> scan(std::string_view begin, std::string_view end) const;
+  std::unique_ptr<Iterator> scan(std::string_view begin, std::string_view end) const;
 
   // Puts all rows of `rows` above those that are here, durably and at once: after a crash all of them are here or none.
   // Waits while compaction is far behind.

@@ -92,6 +92,7 @@ void check_encoded_leaf(std::string_view bytes) {
   for (const std::string& path : {path_step(Tag::kString), field_path(std::string(300, 'f'))}) {
     RC_ASSERT(encoded.digest(path) == leaf.digest(path));
   }
+  RC_ASSERT(encoded.resets_hash() == leaf.resets_hash());
 }
 
 void check_encoded_object(std::string_view bytes) {

@@ -73,6 +73,17 @@ test('a pipeline of 20,000 commands in one write is answered in order', async ()
   connection.close();
 });
 
+test('a client that sends all its commands before it reads gets every reply, however large they are together', async () => {
+  const connection = await RespConnection.connect(node.resp);
+  const value = 'x'.repeat(1024);
+  await connection.pipeline(Array.from({ length: 100 }, (_, i) => ['SET', `large:${i}`, value]));
+  // More than what a connection holds back for its client, several times over; nothing is sent after it.
+  const replies = await connection.pipeline(Array.from({ length: 6000 }, (_, i) => ['GET', `large:${i % 100}`]));
+  assert.equal(replies.length, 6000);
+  assert.ok(replies.every((reply) => reply === value));
+  connection.close();
+});
+
 test('commands cut at every byte are put together again', async () => {
   const connection = await node.connect();
   const bytes = Buffer.concat([encode(['SET', 'cut', 'a\r\nb']), Buffer.from('PING\r\n'), encode(['GET', 'cut'])]);

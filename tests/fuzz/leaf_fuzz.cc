@@ -18,7 +18,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const EncodedLeaf encoded = EncodedLeaf::read(encoded_in);
   CHECK(encoded_in.ok() == in.ok() && encoded.visible == leaf.visible());
   if (!in.ok()) return 0;
-  CHECK(encoded.digest("p") == leaf.digest("p"));
+  CHECK(encoded.digest("p") == leaf.digest("p") && encoded.resets_hash() == leaf.resets_hash());
   std::string bytes;
   Encoder out(bytes);
   leaf.encode(out);
