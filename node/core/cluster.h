@@ -7,6 +7,7 @@
 // none is given to another one. What is gone keeps its place (State::kRemoved, `dropped`).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -21,6 +22,9 @@ namespace cartwheel::node {
 
 using NodeIndex = uint16_t;  // position in ClusterConfig::nodes
 inline constexpr NodeIndex kNoNode = 0xffff;
+inline bool contains(const std::vector<NodeIndex>& nodes, NodeIndex node) {
+  return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
+}
 
 struct Address {
   std::string host;

@@ -21,10 +21,6 @@ namespace {
 
 constexpr uint8_t kFormat = 1;
 
-bool contains(const std::vector<NodeIndex>& nodes, NodeIndex node) {
-  return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
-}
-
 std::vector<crdt::Dot> dots_of(const crdt::Delta& delta) {
   std::vector<crdt::Dot> dots;
   for (const crdt::Change& change : delta.changes) dots.push_back(change.dot);

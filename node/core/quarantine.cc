@@ -42,9 +42,6 @@ namespace cartwheel::node {
 namespace {
 constexpr Duration kWaitsLong = Duration::seconds(30);  // for a source, before the operator is told
 
-bool owns(const Partition& p, NodeIndex n) {
-  return std::find(p.owners.begin(), p.owners.end(), n) != p.owners.end();
-}
 }  // namespace
 
 bool Stripe::Impl::is_unreadable(const Status& status) {
@@ -150,7 +147,7 @@ std::vector<NodeIndex> Stripe::Impl::rebuild_sources(const Partition& p) const {
   }
   std::stable_sort(sources.begin(), sources.end(), [&](NodeIndex a, NodeIndex b) {
     auto rank = [&](NodeIndex n) {
-      return 4 * p.salvaged_from.contains(n) + 2 * !owns(p, n) + (region_of(n) != my_region_);
+      return 4 * p.salvaged_from.contains(n) + 2 * !contains(p.owners, n) + (region_of(n) != my_region_);
     };
     return rank(a) < rank(b);
   });

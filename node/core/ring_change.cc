@@ -22,10 +22,6 @@ namespace cartwheel::node {
 
 namespace {
 
-bool contains(const std::vector<NodeIndex>& nodes, NodeIndex node) {
-  return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
-}
-
 void add_new(std::vector<NodeIndex>& to, const std::vector<NodeIndex>& from) {
   std::copy_if(from.begin(), from.end(), std::back_inserter(to), [&](NodeIndex n) { return !contains(to, n); });
 }

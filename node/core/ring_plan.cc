@@ -13,10 +13,6 @@ namespace {
 constexpr size_t kVotersMax = 5;
 constexpr size_t kChangesMax = 32;  // that wait
 
-bool contains(const std::vector<NodeIndex>& nodes, NodeIndex node) {
-  return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
-}
-
 bool same_nodes(std::vector<NodeIndex> a, std::vector<NodeIndex> b) {
   std::sort(a.begin(), a.end());
   std::sort(b.begin(), b.end());

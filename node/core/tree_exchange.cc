@@ -71,9 +71,9 @@ bool Stripe::Impl::is_comparable(const Partition& p) const {
 // The partitions that this node and `peer` own for good, in the same order there if the configuration is the same.
 std::vector<Partition*> Stripe::Impl::shared_with(NodeIndex peer) {
   std::vector<Partition*> shared;
-  auto owns = [](const Partition& p, NodeIndex n) { return std::count(p.owners.begin(), p.owners.end(), n) > 0; };
   for (auto& [id, p] : partitions_) {
-    if (by_arc_[id.keyspace][id.arc] == &p && !p.move && owns(p, options_.self) && owns(p, peer)) shared.push_back(&p);
+    if (by_arc_[id.keyspace][id.arc] == &p && !p.move && contains(p.owners, options_.self) && contains(p.owners, peer))
+      shared.push_back(&p);
   }
   return shared;
 }

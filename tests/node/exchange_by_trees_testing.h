@@ -15,16 +15,6 @@
 
 namespace cartwheel::node {
 
-inline Operation op(Verb verb, std::string key, std::vector<std::string> args = {}, int64_t number = 0) {
-  Operation o;
-  o.verb = verb;
-  o.key = std::move(key);
-  o.args = std::move(args);
-  o.number = number;
-  if (verb == Verb::kSet) o.expiry.kind = Expiry::Kind::kNone;
-  return o;
-}
-
 inline constexpr NodeIndex kOthers[] = {0, 1};  // than node 2
 
 class ReturnBeyondTheLog {

@@ -8,15 +8,6 @@
 namespace cartwheel::node {
 namespace {
 
-Operation op(Verb verb, const std::string& key, std::vector<std::string> args = {}) {
-  Operation o;
-  o.verb = verb;
-  o.key = key;
-  o.args = std::move(args);
-  if (verb == Verb::kSet) o.expiry.kind = Expiry::Kind::kNone;
-  return o;
-}
-
 StripeOptions soon() {
   StripeOptions options;
   options.fold_delay = Duration::seconds(4);

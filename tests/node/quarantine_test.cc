@@ -9,15 +9,6 @@
 namespace cartwheel::node {
 namespace {
 
-Operation op(Verb verb, std::string key, std::vector<std::string> args = {}) {
-  Operation o;
-  o.verb = verb;
-  o.key = std::move(key);
-  o.args = std::move(args);
-  if (verb == Verb::kSet) o.expiry.kind = Expiry::Kind::kNone;
-  return o;
-}
-
 StripeOptions uncached() {
   StripeOptions options;
   options.cache_bytes = 0;  // what is read is what the engine has

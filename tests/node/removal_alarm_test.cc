@@ -6,15 +6,6 @@
 namespace cartwheel::node {
 namespace {
 
-Operation op(Verb verb, std::string key, std::vector<std::string> args = {}) {
-  Operation o;
-  o.verb = verb;
-  o.key = std::move(key);
-  o.args = std::move(args);
-  if (verb == Verb::kSet) o.expiry.kind = Expiry::Kind::kNone;
-  return o;
-}
-
 // Node 1 is away while `removed` of 40 keys go at node 0, whose log is too short to tell it of them.
 class RemovalAlarm : public testing::Test {
  protected:

@@ -8,12 +8,25 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "node/core/stripe.h"
 #include "storage/memory_engine.h"
 
 namespace cartwheel::node {
+
+// A set keeps no expiry that was there.
+inline Operation op(Verb verb, std::string key, std::vector<std::string> args = {}, int64_t number = 0) {
+  Operation o;
+  o.verb = verb;
+  o.key = std::move(key);
+  o.args = std::move(args);
+  o.number = number;
+  if (verb == Verb::kSet) o.expiry.kind = Expiry::Kind::kNone;
+  return o;
+}
 
 class StripeCluster {
  public:

@@ -9,14 +9,6 @@ namespace {
 
 class StripeHedge : public testing::Test {
  protected:
-  static Operation op(Verb verb, const std::string& key, std::vector<std::string> args = {}) {
-    Operation o;
-    o.verb = verb;
-    o.key = key;
-    o.args = std::move(args);
-    if (verb == Verb::kSet) o.expiry.kind = Expiry::Kind::kNone;
-    return o;
-  }
   // A key whose owners, without node 0, begin with `first`.
   static std::string key_of(StripeCluster& cluster, NodeIndex first, bool own = true) {
     for (int i = 0;; ++i) {

@@ -8,14 +8,6 @@
 namespace cartwheel::node {
 namespace {
 
-Operation op(Verb verb, std::string key, std::vector<std::string> args = {}) {
-  Operation o;
-  o.verb = verb;
-  o.key = std::move(key);
-  o.args = std::move(args);
-  return o;
-}
-
 using Pair = std::pair<NodeIndex, NodeIndex>;
 std::map<Pair, OriginLag> lag_of(StripeCluster& cluster, NodeIndex n) {
   std::map<Pair, OriginLag> by_pair;

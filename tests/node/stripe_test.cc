@@ -7,15 +7,6 @@
 namespace cartwheel::node {
 namespace {
 
-Operation op(Verb verb, std::string key, std::vector<std::string> args = {}, int64_t number = 0) {
-  Operation o;
-  o.verb = verb;
-  o.key = std::move(key);
-  o.args = std::move(args);
-  o.number = number;
-  if (verb == Verb::kSet) o.expiry.kind = Expiry::Kind::kNone;
-  return o;
-}
 Operation expire_at(std::string key, WallTime at) {
   Operation o = op(Verb::kExpire, std::move(key));
   o.expiry = {Expiry::Kind::kAt, at};

@@ -10,15 +10,6 @@
 namespace cartwheel::node {
 namespace {
 
-Operation op(Verb verb, std::string key, std::vector<std::string> args = {}) {
-  Operation o;
-  o.verb = verb;
-  o.key = std::move(key);
-  o.args = std::move(args);
-  if (verb == Verb::kSet) o.expiry.kind = Expiry::Kind::kNone;
-  return o;
-}
-
 StripeOptions quick() {
   StripeOptions options;
   options.tree_interval = Duration::millis(500);

@@ -29,10 +29,6 @@ paxos::Options register_options() {
   return options;
 }
 
-bool contains(const std::vector<NodeIndex>& nodes, NodeIndex node) {
-  return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
-}
-
 // Whether the data directories of all voters are known.
 bool all_known(const ClusterConfig& config) {
   return std::all_of(config.voters.begin(), config.voters.end(),
