@@ -2,7 +2,7 @@
 
 #include "base/codec.h"
 #include "base/msgpack.h"
-#include "node/core/message.h"
+#include "node/core/message_codec.h"
 
 namespace cartwheel::node {
 
@@ -22,12 +22,6 @@ std::vector<uint64_t> read_numbers(MsgReader& r) {
   Decoder in(bytes);
   while (r.ok() && !in.done()) numbers.push_back(in.u64());
   return numbers;
-}
-
-PartitionId read_partition(MsgReader& r) {
-  const uint64_t keyspace = r.uint(), arc = r.uint();
-  if (keyspace > 0xffff || arc > 0xffff) r.fail();
-  return {static_cast<uint16_t>(keyspace), static_cast<uint32_t>(arc)};
 }
 
 TreeStep read_step(MsgReader& r) {
