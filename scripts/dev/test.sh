@@ -66,7 +66,7 @@ stage "simulator: 150 seeds with spoiled rows from $seed" \
 stage "simulator: 150 seeds with short stops from $seed" \
   build/release/tests/sim/cartwheel_sim --stops --seeds 150 --first "$seed" --jobs 2
 stage 'simulator: the same trace twice' build/release/tests/sim/cartwheel_sim --seeds 20 --first "$seed" --twice --jobs 2
-prepare 'build planted' build planted crdt_planted_test hedge_planted_test sim_planted_test gossip_planted_test membership_planted_test paxos_planted_test \
+prepare 'build planted' build planted crdt_planted_test exchange_by_trees_planted_test hedge_planted_test sim_planted_test gossip_planted_test membership_planted_test paxos_planted_test \
   paxos_exhaustive_planted_test && ctest_stage planted -R planted
 prepare 'build asan' build asan && ctest_stage asan -L 'unit|laws|fuzz-replay|sim'
 stage "simulator under asan: 30 seeds from $seed" build/asan/tests/sim/cartwheel_sim --seeds 30 --first "$seed" --jobs 2

@@ -70,7 +70,8 @@ TEST_P(PlantedSpoilBug, IsFoundByARandomRunWithDisksThatSpoilRows) {
 INSTANTIATE_TEST_SUITE_P(Spoil, PlantedSpoilBug,
                          testing::Values(Planted{Bug::kQuarantineKeepsClock, "QuarantineKeepsClock"},
                                          Planted{Bug::kQuarantineTakesLess, "QuarantineTakesLess"},
-                                         Planted{Bug::kUnreadableIsAbsent, "UnreadableIsAbsent"}),
+                                         Planted{Bug::kUnreadableIsAbsent, "UnreadableIsAbsent"},
+                                         Planted{Bug::kSalvageHolesRemove, "SalvageHolesRemove"}),
                          [](const auto& test) { return std::string(test.param.name); });
 
 class PlantedStopBug : public PlantedBug {};

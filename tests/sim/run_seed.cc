@@ -18,6 +18,7 @@ namespace {
 
 constexpr Duration kConvergenceLimit = Duration::seconds(60);
 constexpr Duration kOperatorWaits = Duration::seconds(20);
+constexpr int kSalvageTries = 20;
 constexpr uint64_t kEventsMax = 20'000'000;  // of one seed: more is a storm
 
 int64_t log_uniform(Rng& rng, double low, double high) {
@@ -35,7 +36,8 @@ struct Plan {
   WorkloadOptions workload;
   FaultPlan faults;
   Duration fault_time;
-  Duration once_more{};  // the same again, after everything was well for long
+  Duration once_more{};   // the same again, after everything was well for long
+  bool salvages = false;  // in the end a partition is spoiled at all of its owners
   std::string shape;
 };
 
@@ -125,6 +127,7 @@ Plan make_plan(uint64_t seed, bool verbose, RunKind kind) {
   plan.faults = FaultPlan::random(rng, kind.ring);
   Rng spoiling(mixed(seed) + 4);
   if (kind.spoil) plan.faults.add_spoiling(spoiling);
+  plan.salvages = kind.spoil && spoiling.chance(0.5);
   Rng stops(mixed(seed) + 5);
   if (!plan.faults.none() && stops.chance(0.15)) plan.faults.add_short_stops(stops);
   if (stops.chance(0.5)) plan.world.stripe.hedge_burst = 1 + static_cast<uint32_t>(stops.below(20));
@@ -213,6 +216,7 @@ class Run {
     }
     if (Verdict wrong = disturb(plan_.fault_time)) return wrong;
     if (Verdict wrong = prove()) return wrong;
+    if (Verdict wrong = plan_.salvages ? salvage() : Verdict()) return wrong;
     if (Verdict wrong = grow_old()) return wrong;
     // Once more, with folds in all clocks.
     if (plan_.once_more.us > 0) {
@@ -252,6 +256,30 @@ class Run {
     return check();
   }
 
+  // All owners of a partition cannot read some of it, and what they can read together is all of it: nothing may be
+  // lost, whatever ends and begins meanwhile, and nothing may come back.
+  Verdict salvage() {
+    Rng rng(plan_.world.seed + 7);
+    if (!world_.spoil_all_owners(rng)) return {};
+    const auto whole = [this] { return stopped() || (due() && world_.converged()); };
+    for (int tries = 0; tries < kSalvageTries; ++tries) {
+      if (world_.run_until(whole, Duration{log_uniform(rng, 1e5, 5e6)})) break;
+      // A restart forgets that losses are accepted.
+      const auto n = static_cast<node::NodeIndex>(rng.below(world_.config().nodes.size()));
+      if (tries < kSalvageTries / 2 && rng.chance(0.3) && world_.is_up(n)) {
+        world_.kill(n);
+        world_.start(n);
+      }
+      world_.accept_salvage();
+    }
+    if (Verdict wrong = converge_whole()) return wrong;
+    std::vector<uint64_t> probes = workload_.probe();
+    if (Verdict wrong = run(Duration::seconds(3))) return wrong;
+    if (Verdict wrong = failed_probe(world_, probes)) return wrong;
+    if (Verdict wrong = converge_whole()) return wrong;
+    return check();
+  }
+
   // Long after, when everything with an expiry is past its grace, and every life that has ended is old.
   Verdict grow_old() {
     const int64_t old_ms = std::max<int64_t>(0, latest_epoch_ms(world_) - world_.wall().ms);
@@ -273,6 +301,11 @@ class Run {
     // What a replica had acknowledged alone, and its log has no more, is for the operator to give up.
     auto done = [this] { return stopped() || (due() && world_.converged()); };
     if (world_.ever_spoiled() && !world_.run_until(done, kOperatorWaits)) world_.accept_losses();
+    return converge_whole();
+  }
+
+  // Where there is nothing to give up.
+  Verdict converge_whole() {
     if (!world_.run_until([this] { return stopped() || (due() && world_.converged()); }, kConvergenceLimit)) {
       return "did not converge within 60 s: " + world_.difference().value_or("just now it did");
     }

@@ -1,6 +1,7 @@
 // Rows that a disk spoils behind the stripe's back. As long as something of a node is spoiled, or its partition is not
 // rebuilt yet, nothing else is lost (SimWorld::may_lose): the other replicas are whole, so no checker excuses anything.
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "base/check.h"
@@ -48,6 +49,64 @@ bool SimWorld::spoil(NodeIndex n, Rng& rng) {
     spoiled_.emplace(n, partition);
   }
   return true;
+}
+
+bool SimWorld::spoil_all_owners(Rng& rng) {
+  std::vector<Partition> all = partitions();
+  for (size_t i = all.size(); i > 1; --i) std::swap(all[i - 1], all[rng.below(i)]);
+  for (Partition partition : all) {
+    std::vector<NodeIndex> holders;
+    for (NodeIndex n : owners(partition)) {
+      if (!removed(n)) holders.push_back(n);
+    }
+    if (config_->keyspaces[partition.keyspace].dropped || holders.size() < 2) continue;
+    const std::string prefix = node::object_prefix({partition.keyspace, partition.arc});
+    std::map<std::string, NodeIndex> spoiler;  // by key
+    std::vector<std::pair<NodeIndex, std::string>> rows;
+    bool apart = true;
+    // First what is spoiled already, behind a cache that is right.
+    for (bool already : {true, false}) {
+      for (NodeIndex n : holders) {
+        auto walk = stripe_of(n, partition).engine().scan(prefix, node::prefix_end(prefix));
+        for (; walk->valid(); walk->next()) {
+          auto row = node::parse_object_row(walk->key());
+          if (!row.ok() || already != (walk->value() == kGarbage)) continue;
+          const NodeIndex one = already ? n : holders[rng.below(holders.size())];
+          auto found = spoiler.try_emplace(std::string(row->key), one).first;
+          apart = apart && (!already || found->second == n);
+          if (found->second == n && (already || rng.chance(0.5))) rows.emplace_back(n, walk->key());
+        }
+      }
+    }
+    if (!apart) continue;
+    const bool each = std::all_of(holders.begin(), holders.end(), [&](NodeIndex n) {
+      return std::any_of(rows.begin(), rows.end(), [&](const auto& row) { return row.first == n; });
+    });
+    if (!each) continue;
+    // A start looks through the rows; before it what is cached may hide them.
+    for (NodeIndex n : holders) kill(n);
+    for (const auto& [n, row] : rows) {
+      storage::WriteBatch batch;
+      batch.put(row, kGarbage);
+      CHECK(stripe_of(n, partition).engine().write(std::move(batch)).ok());
+      spoiled_rows_.push_back({n, partition, row});
+      spoiled_.emplace(n, partition);
+    }
+    note("spoil " + std::to_string(rows.size()) + " rows of keyspace " + std::to_string(partition.keyspace) + " arc " +
+         std::to_string(partition.arc) + ", some at every owner");
+    for (NodeIndex n : holders) start(n);
+    return true;
+  }
+  return false;
+}
+
+void SimWorld::accept_salvage() {
+  for (Machine& machine : machines_) {
+    for (auto& each : machine.stripes) {
+      if (each->stats() == nullptr || each->stats()->quarantined == 0) continue;
+      each->post([](node::Stripe& stripe, Now now) { stripe.accept_losses(now); });
+    }
+  }
 }
 
 bool SimWorld::any_spoiled() const {

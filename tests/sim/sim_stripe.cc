@@ -8,6 +8,11 @@
 
 namespace cartwheel::sim {
 
+namespace {
+constexpr const char* kEvents[] = {"quarantined", "unreadable", "rebuilt",     "released", "salvaged",
+                                   "waits",       "alarm",      "alarm lifted"};  // by node::Output::Event::Kind
+}  // namespace
+
 SimStripe::SimStripe(EventQueue& queue, const SimClock& clock, History& history, Trace& trace,
                      std::shared_ptr<const node::ClusterConfig> config, node::StripeOptions options, DiskTimes disk,
                      uint64_t seed, Send send, Newer newer)
@@ -151,6 +156,12 @@ void SimStripe::on_folded(uint16_t keyspace, uint32_t arc, const crdt::Clock& cl
 void SimStripe::end_turn(bool is_last) {
   node::Output output = stripe_->take_output();
   if (output.newer_config) newer_(output.newer_config->from, output.newer_config->epoch);
+  for (const node::Output::Event& event : output.events) {
+    trace_.note(queue_.now(), "node " + std::to_string(options_.self) + ": " +
+                                  kEvents[static_cast<size_t>(event.kind)] + ", keyspace " +
+                                  std::to_string(event.partition.keyspace) + " arc " +
+                                  std::to_string(event.partition.arc) + " " + event.why);
+  }
   auto release = std::make_shared<Release>();
   release->messages = std::move(output.messages);
   release->answers = std::move(output.answers);

@@ -88,6 +88,11 @@ class SimWorld {
   // As an operator does where nobody has all that a quarantined partition acknowledged: what is there alone is given
   // up.
   void accept_losses();
+  // Spoils some rows of one partition at every owner, no key at two of them, and has all of them notice. REQUIRES:
+  // converged(), and nobody writes. False: there is no partition with enough keys.
+  bool spoil_all_owners(Rng& rng);
+  // As an operator does then. Nothing is given up by that: what one owner cannot read another one can.
+  void accept_salvage();
   bool ever_spoiled() const { return !spoiled_.empty(); }
   // Calls `happen` at some later moment at which node `n`, in this life, is writing what it has coordinated.
   void at_next_write(node::NodeIndex n, std::function<void()> happen);
