@@ -26,6 +26,23 @@ Chain decode_chain(Decoder& in) {
   return chain;
 }
 
+void encode(Encoder& out, const ObservedChain& observed) {
+  encode(out, observed.actor);
+  out.varint(observed.seq);
+  out.varint(observed.start);
+  out.zigzag(observed.total);
+}
+
+ObservedChain decode_observed(Decoder& in) {
+  ObservedChain observed;
+  observed.actor = decode_actor(in);
+  observed.seq = in.varint();
+  observed.start = in.varint();
+  observed.total = in.zigzag();
+  if (observed.start == 0 || observed.start > observed.seq) in.fail();
+  return observed;
+}
+
 namespace {
 
 constexpr uint8_t kPuts = 1, kIncrements = 2;
@@ -40,12 +57,7 @@ void encode_leaf_change(Encoder& out, const Change& c) {
   for (const Dot& dot : c.superseded) encode(out, dot);
   if (c.increment) encode(out, *c.increment);
   out.varint(c.reset.size());
-  for (const ObservedChain& o : c.reset) {
-    encode(out, o.actor);
-    out.varint(o.seq);
-    out.varint(o.start);
-    out.zigzag(o.total);
-  }
+  for (const ObservedChain& o : c.reset) encode(out, o);
 }
 
 void decode_leaf_change(Decoder& in, Change& c) {
@@ -61,15 +73,7 @@ void decode_leaf_change(Decoder& in, Change& c) {
     c.increment = decode_chain(in);
     if (c.increment->seq != c.dot.seq) in.fail();
   }
-  for (size_t n = in.count(15); n > 0 && in.ok(); --n) {
-    ObservedChain o;
-    o.actor = decode_actor(in);
-    o.seq = in.varint();
-    o.start = in.varint();
-    o.total = in.zigzag();
-    if (o.start == 0 || o.start > o.seq) in.fail();
-    c.reset.push_back(o);
-  }
+  for (size_t n = in.count(15); n > 0 && in.ok(); --n) c.reset.push_back(decode_observed(in));
 }
 
 }  // namespace

@@ -42,6 +42,10 @@ struct ObservedChain {
 void encode(Encoder& out, const Chain& chain);
 Chain decode_chain(Decoder& in);
 
+// Fails `in` unless 0 < start <= seq.
+void encode(Encoder& out, const ObservedChain& observed);
+ObservedChain decode_observed(Decoder& in);
+
 struct Change {
   enum class Kind : uint8_t {
     kLeaf = 0,   // one leaf: any of a put, an increment, a removal (superseded dots) and a reset

@@ -42,9 +42,12 @@ uint64_t EncodedLeaf::digest(std::string_view path) const {
   return hash64(digested);
 }
 
+bool EncodedLeaf::remembers() const {
+  return bytes.substr(content.size()) != std::string_view("\0", 1);  // none of them
+}
+
 uint64_t EncodedLeaf::resets_hash() const {
-  const std::string_view resets = bytes.substr(content.size());
-  return resets == std::string_view("\0", 1) ? 0 : hash64(resets);
+  return remembers() ? hash64(bytes.substr(content.size())) : 0;
 }
 
 EncodedObject::EncodedObject(Decoder& in) : in_(in), left_(in.count(5)) {}

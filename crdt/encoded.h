@@ -41,15 +41,7 @@ void read_leaf(Decoder& in, Sink& sink) {
     if (!first && !(last_dot < dot)) in.fail();
     last_dot = dot;
     sink.reset(dot);
-    for (size_t k = in.count(15); k > 0 && in.ok(); --k) {
-      ObservedChain o;
-      o.actor = decode_actor(in);
-      o.seq = in.varint();
-      o.start = in.varint();
-      o.total = in.zigzag();
-      if (o.start == 0 || o.start > o.seq) in.fail();
-      sink.seen(o);
-    }
+    for (size_t k = in.count(15); k > 0 && in.ok(); --k) sink.seen(decode_observed(in));
   }
 }
 
@@ -62,6 +54,7 @@ struct EncodedLeaf {
   // Of nothing, and in.ok() is false, where Leaf::decode() would refuse.
   static EncodedLeaf read(Decoder& in);
   uint64_t digest(std::string_view path) const;
+  bool remembers() const;        // whether it has resets
   uint64_t resets_hash() const;  // as Leaf::resets_hash()
 };
 

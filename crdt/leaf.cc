@@ -185,12 +185,7 @@ void Leaf::encode_resets(Encoder& out) const {
   for (const Reset& reset : resets) {
     crdt::encode(out, reset.dot);
     out.varint(reset.seen.size());
-    for (const ObservedChain& o : reset.seen) {
-      crdt::encode(out, o.actor);
-      out.varint(o.seq);
-      out.varint(o.start);
-      out.zigzag(o.total);
-    }
+    for (const ObservedChain& o : reset.seen) crdt::encode(out, o);
   }
 }
 

@@ -47,7 +47,7 @@ void Stripe::Impl::request_step(Partition& p, Repair& repair) {
 void Stripe::Impl::on_exchange(NodeIndex from, const ExchangeMessage& m) {
   Partition* p = find(m.partition);
   if (p == nullptr || p->loading) return;
-  if (p->quarantined && (m.raw || !gives_salvage(*p))) return refuse_exchange(from, m);
+  if (refuses_to_serve(*p, m)) return refuse_exchange(from, m);
   if (m.step == 0) {
     // A snapshot must show the engine and the clock at one instant: between turns, when nothing is only in memory.
     if (deferred_.size() < limits::kRepairs) deferred_.emplace_back(from, m);
@@ -63,7 +63,7 @@ void Stripe::Impl::serve_deferred() {
   for (auto& [from, m] : requests) {
     Partition* p = find(m.partition);
     if (p == nullptr) continue;
-    if (p->quarantined && (m.raw || !gives_salvage(*p))) {
+    if (refuses_to_serve(*p, m)) {
       refuse_exchange(from, m);
       continue;
     }
@@ -111,11 +111,9 @@ void Stripe::Impl::break_off_serving(NodeIndex from, const ExchangeMessage& m) {
   refuse_exchange(from, m);
 }
 
-bool Stripe::Impl::decodes_as_object_row(const ObjectRow& row, std::string_view value) {
-  if (!row.is_leaf) return ObjectStore::decode_header(value).ok();
-  Decoder in(value);
-  crdt::Leaf::decode(in);
-  return in.done();
+// A quarantined partition gives nothing but what it can read, and that only where losses are accepted.
+bool Stripe::Impl::refuses_to_serve(const Partition& p, const ExchangeMessage& m) const {
+  return p.quarantined && (m.raw || !gives_salvage(p));
 }
 
 void Stripe::Impl::serve_step(NodeIndex from, const ExchangeMessage& m) {
@@ -150,30 +148,25 @@ void Stripe::Impl::serve_step(NodeIndex from, const ExchangeMessage& m) {
   size_t prefix_bytes = object_prefix(m.partition).size();
   int looked = 0;
   while (serving.rows->valid() && bytes < options_.catch_up_chunk_bytes) {
+    const std::string_view value = serving.rows->value();
     auto row = parse_object_row(serving.rows->key());
-    const bool decodes = row.ok() && decodes_as_object_row(*row, serving.rows->value());
-    if (!decodes && !serving.salvage) return break_off_serving(from, m);
-    if (!decodes) {
+    auto read = row.ok() ? EncodedRow::read(*row, value) : row.status();
+    if (!read.ok()) {
+      if (!serving.salvage) return break_off_serving(from, m);
       serving.rows->next();
       continue;
     }
     if (pass_equal_buckets(serving, m.partition, row->hash)) continue;
     if (serving.by_trees && ++looked > kRowsPerStep) break;
-    Decoder in(serving.rows->value());
-    const crdt::Leaf only = serving.by_trees && row->is_leaf ? crdt::Leaf::decode(in) : crdt::Leaf();
-    auto leaves =
-        row->is_leaf ? Result<crdt::Object>(crdt::Object()) : ObjectStore::decode_header(serving.rows->value());
     if (serving.raw) {
-      add(serving.rows->key().substr(prefix_bytes), "", serving.rows->value());
+      add(serving.rows->key().substr(prefix_bytes), "", value);
     } else if (row->is_leaf) {
-      if (is_served(serving, row->hash, only)) add(row->key, row->path, serving.rows->value());
+      if (is_served(serving, row->hash, read->leaf)) add(row->key, row->path, value);
     } else {
-      for (const auto& [path, leaf] : leaves->rows()) {
-        if (!is_served(serving, row->hash, leaf)) continue;
-        std::string encoded;
-        Encoder out(encoded);
-        leaf.encode(out);
-        add(row->key, path, encoded);
+      Decoder in(read->header.object);
+      crdt::EncodedObject leaves(in);
+      while (leaves.next()) {
+        if (is_served(serving, row->hash, leaves.leaf())) add(row->key, leaves.path(), leaves.leaf().bytes);
       }
     }
     serving.rows->next();

@@ -62,8 +62,8 @@ bool Stripe::Impl::pass_equal_buckets(Serving& serving, PartitionId id, uint64_t
   return true;
 }
 
-bool Stripe::Impl::is_served(const Serving& serving, uint64_t hash, const crdt::Leaf& leaf) const {
-  return !serving.by_trees || !leaf.resets.empty() ||
+bool Stripe::Impl::is_served(const Serving& serving, uint64_t hash, const crdt::EncodedLeaf& leaf) const {
+  return !serving.by_trees || leaf.remembers() ||
          serving.differing[PartitionTree::bucket_of(hash, config_->partitions)];
 }
 

@@ -150,9 +150,7 @@ void Stripe::Impl::recover_fallbacks() {
   auto rows = engine_.scan("f", "g");
   for (; rows->valid(); rows->next()) {
     Decoder key(rows->key().substr(1));
-    PartitionId id;
-    id.keyspace = key.u16();
-    id.arc = key.u16();
+    const PartitionId id = decode_partition_id(key);
     uint64_t number = key.u64();
     Decoder in(rows->value());
     bool known = in.u8() == kFormat;

@@ -22,6 +22,20 @@ Result<EncodedHeader> EncodedHeader::read(std::string_view value) {
   return header;
 }
 
+Result<EncodedRow> EncodedRow::read(const ObjectRow& row, std::string_view value) {
+  EncodedRow read;
+  if (!row.is_leaf) {
+    auto header = EncodedHeader::read(value);
+    if (!header.ok()) return header.status();
+    read.header = *header;
+    return read;
+  }
+  Decoder in(value);
+  read.leaf = crdt::EncodedLeaf::read(in);
+  if (!in.done()) return Status::Corruption("a leaf does not decode");
+  return read;
+}
+
 Status ObjectListing::seek(uint64_t hash) {
   if (valid_ && row_.hash <= hash) {
     for (int step = 0; step < kStepsAhead && valid_ && row_.hash < hash; ++step) RETURN_IF_ERROR(next());

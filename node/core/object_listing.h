@@ -27,6 +27,13 @@ struct EncodedHeader {
   static Result<EncodedHeader> read(std::string_view value);
 };
 
+// A row of an object, of either kind.
+struct EncodedRow {
+  EncodedHeader header;    // unless row.is_leaf
+  crdt::EncodedLeaf leaf;  // if it is
+  static Result<EncodedRow> read(const ObjectRow& row, std::string_view value);
+};
+
 // REQUIRES: whatever a turn has changed is in the engine before a listing begins.
 class ObjectListing {
  public:

@@ -210,7 +210,7 @@ void Stripe::Impl::erase_unreadable(Partition& p) {
   std::string object;  // the last one whose own row can be read
   for (; rows.valid(); rows.next()) {
     auto row = parse_object_row(rows.key());
-    const bool decodes = row.ok() && decodes_as_object_row(*row, rows.value());
+    const bool decodes = row.ok() && EncodedRow::read(*row, rows.value()).ok();
     if (decodes && !row->is_leaf) object = row->key;
     if (decodes && row->key == object) continue;
     out_.batch.erase(std::string(rows.key()));
@@ -246,14 +246,9 @@ void Stripe::Impl::release(Partition& p, NodeIndex from) {
                 : salvaged ? Kind::kSalvaged
                            : Kind::kReleased,
                 p.id, p.emptied || salvaged ? "" : "no other node owns it any more", from);
-  if (salvaged) {
+  if (p.emptied || salvaged) {
     ++stats_.rebuilt_partitions;
-    if (p.recovering) begin_epoch_above(actor_.epoch);
-    out_.sync = true;
-  }
-  if (p.emptied) {
-    ++stats_.rebuilt_partitions;
-    p.next_seq = std::max(p.next_seq, p.causal.clock.last(actor_) + 1);
+    if (p.emptied) p.next_seq = std::max(p.next_seq, p.causal.clock.last(actor_) + 1);
     if (p.recovering) begin_epoch_above(actor_.epoch);
     out_.sync = true;
   }
@@ -272,9 +267,7 @@ void Stripe::Impl::recover_quarantines() {
   auto rows = engine_.scan("q", "r");
   for (; rows->valid(); rows->next()) {
     Decoder key(rows->key().substr(1));
-    PartitionId id;
-    id.keyspace = key.u16();
-    id.arc = key.u16();
+    const PartitionId id = decode_partition_id(key);
     Partition* p = key.done() ? find(id) : nullptr;
     if (p == nullptr) {
       out_.batch.erase(std::string(rows->key()));

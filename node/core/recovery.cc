@@ -134,9 +134,7 @@ Status Stripe::Impl::read_partition_rows(std::set<PartitionId>& doubtful) {
   auto rows = engine_.scan("p", "q");
   for (; rows->valid(); rows->next()) {
     Decoder key(rows->key().substr(1));
-    PartitionId id;
-    id.keyspace = key.u16();
-    id.arc = key.u16();
+    const PartitionId id = decode_partition_id(key);
     auto row = PartitionRow::decode(rows->value());
     if (!key.done()) return Status::Corruption("the key of a partition row does not decode");
     bool exists = id.keyspace < config_->keyspaces.size() && !config_->keyspaces[id.keyspace].dropped &&

@@ -24,6 +24,13 @@ Status corrupt(const char* what) {
 
 }  // namespace
 
+PartitionId decode_partition_id(Decoder& in) {
+  PartitionId id;
+  id.keyspace = in.u16();
+  id.arc = in.u16();
+  return id;
+}
+
 std::string identity_row() {
   return "midentity";
 }

@@ -36,6 +36,8 @@ struct PartitionId {
   friend auto operator<=>(const PartitionId&, const PartitionId&) = default;
 };
 
+PartitionId decode_partition_id(Decoder& in);  // as it stands behind the first byte of a row's key
+
 std::string identity_row();
 std::string partition_row(PartitionId id);
 std::string record_row(uint64_t number);

@@ -1,5 +1,6 @@
 // The inside of a Stripe: its state, and the names of its parts. Each part is a file:
-//   stripe.cc       life: recovery, turns, the engine's rows, looking in
+//   stripe.cc       life: events, turns, the engine's rows, looking in
+//   recovery.cc     what a life finds of the ones before
 //   coordinator.cc  requests: levels, forwarding, answers
 //   read_phase.cc   quorum reads, and the order of requests for one key meanwhile
 //   read_repair.cc  replicas that a read found behind are told so
@@ -15,8 +16,8 @@
 //   ring_change.cc  what a configuration says about partitions; arcs that come, move and go
 //   load.cc         the snapshot with which a new owner begins
 //   tree_scan.cc    hash trees, built from the rows and compared with them
-//   tree_exchange.cc  trees of two owners compared, answered by tree_answers.cc, down to tree_keys.cc and
-//   tree_leaves.cc quarantine.cc   partitions whose rows cannot be read, out of service until they are rebuilt
+//   tree_exchange.cc  trees of two owners compared (tree_answers.cc, tree_keys.cc, tree_leaves.cc)
+//   quarantine.cc   partitions whose rows cannot be read, out of service until they are rebuilt
 //   removal_alarm.cc  full exchanges that would remove much are stopped
 //   lag.cc          what replicas lack of what each node wrote, for operators
 //   look_at.cc      a key as it is stored, for operators
@@ -451,7 +452,7 @@ struct Stripe::Impl {
   void start_exchange(Partition& p, NodeIndex from);
   void request_step(Partition& p, Repair& repair);
   void on_exchange(NodeIndex from, const ExchangeMessage& m);
-  static bool decodes_as_object_row(const ObjectRow& row, std::string_view value);
+  bool refuses_to_serve(const Partition& p, const ExchangeMessage& m) const;
   void serve_step(NodeIndex from, const ExchangeMessage& m);
   void refuse_exchange(NodeIndex to, const ExchangeMessage& m);
   void break_off_serving(NodeIndex from, const ExchangeMessage& m);
@@ -472,7 +473,7 @@ struct Stripe::Impl {
   // --- exchange_by_trees.cc
   void serve_by_trees(const Partition& p, Serving& serving, const ExchangeMessage& m) const;
   bool pass_equal_buckets(Serving& serving, PartitionId id, uint64_t hash) const;
-  bool is_served(const Serving& serving, uint64_t hash, const crdt::Leaf& leaf) const;
+  bool is_served(const Serving& serving, uint64_t hash, const crdt::EncodedLeaf& leaf) const;
   bool awaits_tree(Partition& p);
   void offer_tree(const Partition& p, Repair& repair);
   bool take_differing(Repair& repair, const ExchangeReplyMessage& m);

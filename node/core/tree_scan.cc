@@ -90,21 +90,18 @@ Status Stripe::Impl::scan_slice(TreeScan& scan) {
     if (!row.ok()) return row.status();
     const uint32_t bucket = PartitionTree::bucket_of(row->hash, config_->partitions);
     ++stats_.scanned_rows;
+    auto read = EncodedRow::read(*row, scan.rows->value());
+    if (!read.ok()) return read.status();
     if (row->is_leaf) {
-      Decoder in(scan.rows->value());
-      const auto leaf = crdt::EncodedLeaf::read(in);
-      if (!in.done()) return Status::Corruption("a leaf does not decode");
-      const uint64_t digest = leaf.visible ? leaf.digest(row->path) : 0;
-      scan.found.change(bucket, digest, leaf.resets_hash());
+      const uint64_t digest = read->leaf.visible ? read->leaf.digest(row->path) : 0;
+      scan.found.change(bucket, digest, read->leaf.resets_hash());
       if (row->key == scan.large) scan.expected ^= digest;
       continue;
     }
     end_large(scan);
-    auto header = EncodedHeader::read(scan.rows->value());
-    if (!header.ok()) return header.status();
     scan.large = row->key;
-    scan.expected = header->elsewhere;
-    scan.found.change(bucket, header->inside, header->resets);
+    scan.expected = read->header.elsewhere;
+    scan.found.change(bucket, read->header.inside, read->header.resets);
   }
   return scan.rows->status();
 }
@@ -152,9 +149,7 @@ void Stripe::Impl::recover_trees(bool clean) {
   for (; rows->valid(); rows->next()) {
     any = true;
     Decoder key(rows->key().substr(1));
-    PartitionId id;
-    id.keyspace = key.u16();
-    id.arc = key.u16();
+    const PartitionId id = decode_partition_id(key);
     Partition* p = key.done() ? find(id) : nullptr;
     auto tree = PartitionTree::decode(rows->value());
     if (!clean || p == nullptr || p->loading || p->quarantined || !tree.ok()) continue;

@@ -74,9 +74,7 @@ class Walk {
     for (const char* kind : {"", "f", "g", "m", "n", "o", "p", "q", "r", "s", "x", "y"}) borders_.insert(kind);
     (void)for_each_of("p", "q", [&](std::string_view row, std::string_view) {
       Decoder key(row.substr(1));
-      PartitionId id;
-      id.keyspace = key.u16();
-      id.arc = key.u16();
+      const PartitionId id = decode_partition_id(key);
       if (key.done()) ids_.insert(id);
       return Status::Ok();
     });
@@ -126,9 +124,7 @@ Result<Mending> mend_stripe(const storage::Engine& from, storage::Engine& to, co
     ++mending.rows;
     Decoder key(row.substr(1));
     if (kind == 'p') {
-      PartitionId id;
-      id.keyspace = key.u16();
-      id.arc = key.u16();
+      const PartitionId id = decode_partition_id(key);
       with_row.insert(id);
       if (auto clock = PartitionRow::decode(value); clock.ok()) last_record = std::max(last_record, clock->record);
     } else if (kind == 'r') {

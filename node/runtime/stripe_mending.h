@@ -3,14 +3,13 @@
 // rows that can be read are copied to a new engine, and what may be missing is marked, so that the life that begins
 // there believes nothing beside it:
 //
-//   object rows in a hole       the partition is quarantined ('q'): it keeps its clock, its other rows and its log,
-//   until a
-//                               replica has all that it has (node/core/quarantine.cc)
+//   object rows in a hole       the partition is quarantined ('q'): it keeps its clock, its other rows and its log
+//                               until a replica has all that it has (node/core/quarantine.cc)
 //   a partition row in a hole   gets a row that does not decode, as if it had been found like that
 //   records of the dot log      likewise: a record that does not decode makes every clock doubtful that may lack it
 //   stages, quarantine rows     which partitions they were of, nobody can say: all are quarantined
-//   others                      the identity: the life begins as on an empty disk; kept fallbacks are lost; trees are
-//   built
+//   others                      the identity: the life begins as on an empty disk; kept fallbacks are lost;
+//                               trees are built
 #pragma once
 
 #include <string>
