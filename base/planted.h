@@ -80,15 +80,16 @@ enum class Bug {
   kPaxosRepeatsBlindly,      // a round repeats its change on another's value that may contain it
   kPaxosNoFence,             // an acceptor takes requests of an older generation than it has seen
   // Of membership:
-  kMemberAnswersUnknown,   // a voter answers in a generation whose configuration it does not have
-  kMemberVotesUnsynced,    // an answer does not wait for the vote to be durable
-  kMemberDecidesFromAfar,  // a configuration is decided by other voters than those of the one before it
-  kMemberWipedVotes,       // a voter that lost its disk votes as if it were new
-  kMemberSettlesAlone,     // a node of a file cluster votes before all voters know the data directories of all
-  kMemberAdoptsOlder,      // a configuration replaces a newer one
-  kMemberSameBallots,      // the ballots of data directories in one position are not told apart
-  kMemberStaleIdentity,    // what was heard of a data directory before another one took its place is still believed
-  kMemberLeavesVoting,     // a node is removed while its vote is needed
+  kMemberAnswersUnknown,      // a voter answers in a generation whose configuration it does not have
+  kMemberVotesUnsynced,       // an answer does not wait for the vote to be durable
+  kMemberDecidesFromAfar,     // a configuration is decided by other voters than those of the one before it
+  kMemberWipedVotes,          // a voter that lost its disk votes as if it were new
+  kMemberSettlesAlone,        // a node of a file cluster votes before all voters know the data directories of all
+  kMemberAdoptsOlder,         // a configuration replaces a newer one
+  kMemberSameBallots,         // the ballots of data directories in one position are not told apart
+  kMemberStaleIdentity,       // what was heard of a data directory before another one took its place is still believed
+  kMemberLeavesVoting,        // a node is removed while its vote is needed
+  kMemberRemovedWithClients,  // a node that leaves is removed before it has sent its clients elsewhere
   // Of the disk:
   kLogGapIgnored,       // a segment of the log that lost its end does not hide those behind it
   kLogChecksumIgnored,  // a damaged record of the log is replayed

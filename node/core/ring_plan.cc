@@ -264,7 +264,8 @@ bool end_change(ClusterConfig& config, const NodeReports& reports) {
       return true;
     }
     auto report = reports.find(change.node);
-    bool empty = report != reports.end() && report->second.epoch >= config.epoch && report->second.leftovers == 0;
+    bool empty = report != reports.end() && report->second.epoch >= config.epoch && report->second.leftovers == 0 &&
+                 (report->second.departed || planted(Bug::kMemberRemovedWithClients));
     // Its vote counts until others have taken it over: without it there might be no majority to decide that.
     bool voter = contains(config.voters, change.node) || contains(config.next_voters, change.node);
     if (!empty || (voter && !planted(Bug::kMemberLeavesVoting))) return false;

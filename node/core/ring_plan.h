@@ -50,6 +50,7 @@ struct NodeReport {
   uint64_t epoch = 0;  // the least of its stripes
   std::map<PartitionId, RingProgress::Step> steps;
   uint64_t leftovers = 0;
+  bool departed = false;  // it leaves, knows that it owns nothing, and has sent its clients elsewhere
 };
 using NodeReports = std::map<NodeIndex, NodeReport>;
 

@@ -16,6 +16,8 @@ namespace {
 
 constexpr uint64_t kTickMs = 50;
 constexpr Duration kLeaveLimit = Duration::millis(500);     // for telling the others that this node stops
+constexpr Duration kLastCall = Duration::seconds(1);        // clients of a node that leaves may ask until then
+constexpr Duration kDepartLimit = Duration::seconds(5);     // and wait for their answers until then
 constexpr Duration kBetweenUpdates = Duration::seconds(2);  // of the own addresses
 constexpr Duration kUpdateTimeout = Duration::seconds(10);
 constexpr Duration kBetweenLookups = Duration::seconds(10);  // of a name that did not resolve, or may have changed
@@ -245,6 +247,7 @@ void Control::gather_report() {
   struct Gathering {
     std::mutex mutex;
     size_t missing = 0;
+    uint64_t clients = 0;
     bool ready = true;
     MemberReport report;
   };
@@ -265,35 +268,46 @@ void Control::gather_report() {
       report.disk_bytes += part.disk_bytes;
       report.quarantined += part.quarantined;
       report.alarms += part.alarms;
+      gathering->clients += part.clients;
       gathering->ready = gathering->ready && part.ready;
       if (--gathering->missing > 0) return;
       report.draining = node_.draining.load();
       report.ready = gathering->ready && !report.draining;
       report.memory_bytes = process_info().resident_bytes;
       report.uptime_seconds = (uv_hrtime() / 1000 - static_cast<uint64_t>(node_.started.us)) / 1'000'000;
-      post([this, report = std::move(report)]() mutable {
+      post([this, report = std::move(report), clients = gathering->clients]() mutable {
         gathering_ = false;
-        maybe_depart(report);
+        maybe_depart(report, clients);
         membership_.on_own_report(std::move(report), now());
       });
     });
   }
 }
 
-// A node that leaves and holds nothing any more sends its clients elsewhere, before the others stop to talk to it.
-void Control::maybe_depart(const MemberReport& report) {
+// A node that leaves and holds nothing any more sends its clients elsewhere, before the others stop to talk to it:
+// `report` says so once none is left. `clients`: how many there were when the shards were asked.
+void Control::maybe_depart(MemberReport& report, uint64_t clients) {
   const ClusterConfig& config = *membership_.config();
-  const bool leaves = config.nodes[node_.self].state == NodeInfo::State::kLeaving;
-  if (departing_ && !leaves) return expel("its departure was cancelled when it was over: start it again", false);
-  if (departing_ || !leaves || owns_anything(config, node_.self) || report.ring.leftovers > 0 ||
-      report.ring.epoch < config.epoch) {
+  if (config.nodes[node_.self].state != NodeInfo::State::kLeaving) {
+    if (departs_since_) expel("its departure was cancelled when it was over: start it again", false);
     return;
   }
-  departing_ = true;
+  if (!departs_since_) {
+    const bool knows = report.ring.epoch >= config.epoch;
+    if (!knows || owns_anything(config, node_.self) || report.ring.leftovers > 0) return;
+    departs_since_ = now();
+    return send_clients_away(/*last_call=*/false);
+  }
+  const Duration since = now() - *departs_since_;
+  report.ring.departed = clients == 0 || since >= kDepartLimit;
+  if (!report.ring.departed && since >= kLastCall) send_clients_away(/*last_call=*/true);
+}
+
+void Control::send_clients_away(bool last_call) {
   for (auto& shard : node_.shards) {
-    shard->post([this, to = shard.get()] {
+    shard->post([this, to = shard.get(), last_call] {
       if (to->number() == 0) node_.close_resp_door();
-      to->depart();
+      to->depart(last_call);
     });
   }
 }

@@ -91,7 +91,8 @@ class Control final : private AdminHost {
   void expel(std::string reason, bool left);
   void send(std::vector<Membership::Output::Message> messages);
   void gather_report();
-  void maybe_depart(const MemberReport& report);
+  void maybe_depart(MemberReport& report, uint64_t clients);
+  void send_clients_away(bool last_call);
   void keep_addresses();
   void update_gossip();
   void drain_gossip();
@@ -107,8 +108,8 @@ class Control final : private AdminHost {
   std::vector<std::optional<bool>> alive_;  // by NodeIndex, as told to membership_
   std::map<NodeIndex, Peer> peers_;
   bool gathering_ = false;
-  bool departing_ = false;
-  bool updating_ = false;  // the own addresses are being changed
+  std::optional<Instant> departs_since_;  // this node leaves and holds nothing any more
+  bool updating_ = false;                 // the own addresses are being changed
   Instant next_update_{};
 
   uv_loop_t loop_{};

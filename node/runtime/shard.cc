@@ -158,10 +158,10 @@ void Shard::adopt(std::shared_ptr<const ClusterConfig> config) {
   for (ShardConnection* connection : open) connection->on_config();
 }
 
-void Shard::depart() {
-  touched_ = true;
+void Shard::depart(bool last_call) {
+  touched_ = departing_ = true;
   const std::vector<ShardConnection*> open(connections_.begin(), connections_.end());
-  for (ShardConnection* connection : open) connection->depart();
+  for (ShardConnection* connection : open) connection->depart(last_call);
 }
 
 Hello Shard::hello() const {
@@ -196,6 +196,7 @@ ShardProgress Shard::progress() {
     result.disk_bytes += usage.disk_bytes;
     result.memory_bytes += usage.memory_bytes;
   }
+  for (const ShardConnection* connection : connections_) result.clients += connection->is_client() ? 1 : 0;
   return result;
 }
 

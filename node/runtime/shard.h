@@ -91,8 +91,11 @@ class ShardConnection : public TcpStream {
   virtual void end_turn() = 0;
   // The shard works by another configuration now.
   virtual void on_config() {}
-  // This node leaves the cluster: a client's connection closes as soon as nothing of it waits for an answer.
-  virtual void depart() {}
+  // Whether a client waits behind it, which a node that leaves sends elsewhere.
+  virtual bool is_client() const { return false; }
+  // This node leaves the cluster: a client's connection closes behind its next answer, when the client is least likely
+  // to be asking something. `last_call`: it closes as soon as nothing of it waits for an answer.
+  virtual void depart(bool /*last_call*/) {}
   // When the shard should close it if it has not come further by then. REQUIRES: expect_progress() was called.
   virtual std::optional<Instant> expires() const { return std::nullopt; }
   Door door() const { return door_; }
@@ -132,6 +135,7 @@ struct ShardProgress {
   RingProgress ring;
   uint64_t keys = 0, disk_bytes = 0, memory_bytes = 0;
   uint64_t quarantined = 0, alarms = 0;  // partitions
+  uint64_t clients = 0;                  // connections
   bool ready = true;
 };
 
@@ -194,7 +198,9 @@ class Shard {
   // REQUIRES: the stripe is one of this shard's.
   Stripe& stripe(uint32_t number) { return driver_of(number).stripe(); }
   void for_each_stripe(const std::function<void(Stripe&)>& visit);
-  void depart();
+  // This node leaves the cluster: see ShardConnection::depart(). Connections that come later depart from the start.
+  void depart(bool last_call);
+  bool departing() const { return departing_; }
   StreamContext& streams() { return streams_; }
   uv_loop_t* loop() { return &loop_; }
   Rng& rng() { return rng_; }
@@ -258,6 +264,7 @@ class Shard {
   std::optional<Instant> armed_;  // when tick_ fires
   bool outbox_dirty_ = false;
   bool touched_ = false;  // something happened in this turn
+  bool departing_ = false;
 
   std::vector<std::unique_ptr<ShardInbox>> inboxes_;  // by sending shard
   std::vector<Remote> remotes_;                       // by shard

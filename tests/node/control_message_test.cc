@@ -17,6 +17,7 @@ std::vector<ControlMessage> examples() {
   report.report.ring.steps[{0, 4}] = {{0, 4}, 11, false};
   report.report.keys = 1'000'000;
   report.report.draining = true;
+  report.report.ring.departed = true;
   report.report.quarantined = 5;
   report.report.alarms = 200;
   return {have,
@@ -43,6 +44,7 @@ TEST(ControlMessage, EveryTypeComesBackAsItWas) {
     EXPECT_EQ(back->asks, message.asks);
     EXPECT_EQ(back->report.ring.steps, message.report.ring.steps);
     EXPECT_EQ(back->report.draining, message.report.draining);
+    EXPECT_EQ(back->report.ring.departed, message.report.ring.departed);
     EXPECT_EQ(back->report.quarantined, message.report.quarantined);
     EXPECT_EQ(back->report.alarms, message.report.alarms);
     EXPECT_EQ(back->encode(), bytes);

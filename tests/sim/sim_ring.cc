@@ -54,6 +54,7 @@ node::NodeReports SimWorld::reports(const std::vector<NodeIndex>& reachable) con
       report.leftovers += progress.leftovers;
       for (const auto& step : progress.steps) report.steps[step.partition] = step;
     }
+    report.departed = report.epoch > 0;  // the clients of this world look for another node by themselves
     if (report.epoch > 0) all[n] = std::move(report);
   }
   return all;

@@ -6,11 +6,12 @@ namespace cartwheel::node {
 
 namespace {
 
-constexpr uint8_t kReady = 1, kDraining = 2;
+constexpr uint8_t kReady = 1, kDraining = 2, kDeparted = 4;
 constexpr uint8_t kSettled = 1, kVotes = 2, kAsks = 4;
 
 void put_report(Encoder& out, const MemberReport& report) {
-  out.u8(static_cast<uint8_t>((report.ready ? kReady : 0) | (report.draining ? kDraining : 0)));
+  out.u8(static_cast<uint8_t>((report.ready ? kReady : 0) | (report.draining ? kDraining : 0) |
+                              (report.ring.departed ? kDeparted : 0)));
   for (uint64_t number :
        {report.ring.epoch, report.ring.leftovers, report.bytes_done, report.bytes_to_do, report.keys, report.disk_bytes,
         report.memory_bytes, report.uptime_seconds, report.quarantined, report.alarms}) {
@@ -28,9 +29,10 @@ void put_report(Encoder& out, const MemberReport& report) {
 MemberReport read_report(Decoder& in) {
   MemberReport report;
   const uint8_t flags = in.u8();
-  if (flags > (kReady | kDraining)) in.fail();
+  if (flags > (kReady | kDraining | kDeparted)) in.fail();
   report.ready = (flags & kReady) != 0;
   report.draining = (flags & kDraining) != 0;
+  report.ring.departed = (flags & kDeparted) != 0;
   for (uint64_t* number :
        {&report.ring.epoch, &report.ring.leftovers, &report.bytes_done, &report.bytes_to_do, &report.keys,
         &report.disk_bytes, &report.memory_bytes, &report.uptime_seconds, &report.quarantined, &report.alarms}) {

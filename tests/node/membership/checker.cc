@@ -41,6 +41,10 @@ void Checker::on_vote(NodeIndex position, uint32_t lives, uint64_t identity) {
   }
 }
 
+void Checker::on_removed(NodeIndex position, bool departed) {
+  if (!departed) fail("node " + std::to_string(position) + " was removed while it had clients");
+}
+
 size_t Checker::begin(std::string what, bool repeatable) {
   operations_.push_back({});
   operations_.back().what = std::move(what);

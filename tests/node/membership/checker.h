@@ -6,6 +6,7 @@
 //   4. In one position no two data directories vote under the same number of lives.
 //   5. A change that was told to be made is in the configuration that came with the answer, or in one before it; one
 //      that was told not to be made is in none.
+//   6. A node that lives is removed only when it has said that its clients have gone elsewhere.
 #pragma once
 
 #include <cstdint>
@@ -41,6 +42,9 @@ class Checker {
   void on_config(uint64_t identity, const ClusterConfig& config);
   // The data directory `identity` voted, or will, as it is durable now.
   void on_vote(NodeIndex position, uint32_t lives, uint64_t identity);
+
+  // `position` has learned that it was removed.
+  void on_removed(NodeIndex position, bool departed);
 
   size_t begin(std::string what, bool repeatable);
   Operation& operation(size_t id) { return operations_[id]; }

@@ -44,7 +44,8 @@ INSTANTIATE_TEST_SUITE_P(Membership, PlantedBug,
                                          Planted{Bug::kMemberWipedVotes, "WipedVotes", 20000},
                                          Planted{Bug::kMemberSettlesAlone, "SettlesAlone", 20000},
                                          Planted{Bug::kMemberAdoptsOlder, "AdoptsOlder", 20000},
-                                         Planted{Bug::kMemberLeavesVoting, "LeavesVoting", 20000}),
+                                         Planted{Bug::kMemberLeavesVoting, "LeavesVoting", 20000},
+                                         Planted{Bug::kMemberRemovedWithClients, "RemovedWithClients", 100}),
                          [](const auto& test) { return std::string(test.param.name); });
 
 // Those that take a coincidence which is too rare for random runs.

@@ -244,6 +244,7 @@ void World::crash(NodeIndex n) {
   host.config.reset();
   host.done_at.clear();
   host.empty_at.reset();
+  host.departs_at.reset();
   host.reporting = false;
   host.liveness.clear();
   for (auto& [ends, link] : links_) {
@@ -253,7 +254,9 @@ void World::crash(NodeIndex n) {
 
 void World::stop_for_good(NodeIndex n) {
   crash(n);
-  hosts_.at(n)->gone = true;
+  Host& host = *hosts_.at(n);
+  checker_.on_removed(n, host.departed || host.condemned);
+  host.gone = true;
 }
 
 // One turn's output: the disk first. A node may die before that, and then nothing of the turn has happened, or right
@@ -328,6 +331,15 @@ void World::report(NodeIndex n) {
       }
     }
     report.ring.leftovers = !at.empty_at || queue_.now() < *at.empty_at ? 3 : 0;
+    const bool leaves = at.config->nodes[n].state == NodeInfo::State::kLeaving;
+    if (!leaves) {
+      at.departs_at.reset();
+      at.departed = false;
+    } else if (report.ring.leftovers == 0 && !at.departs_at) {
+      at.departs_at = queue_.now() + static_cast<int64_t>(rng_.below(1500 * kMs));
+    }
+    report.ring.departed = at.departs_at && queue_.now() >= *at.departs_at;
+    at.departed |= report.ring.departed;
     at.machine->on_own_report(std::move(report), now());
     drain(n);
   });

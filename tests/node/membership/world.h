@@ -69,6 +69,8 @@ class World {
     Membership::ConfigPtr config;                                 // that the stripes work by
     std::map<std::pair<PartitionId, uint64_t>, int64_t> done_at;  // of the steps of moves
     std::optional<int64_t> empty_at;                              // when it has dropped what it does not own any more
+    std::optional<int64_t> departs_at;                            // when its last client has gone elsewhere
+    bool departed = false;                                        // so it is; whatever becomes of its process
     bool reporting = false;
     std::map<NodeIndex, bool> liveness;  // as told to the machine
   };
