@@ -24,21 +24,13 @@
 #include "node/runtime/status_command.h"
 #include "node/runtime/version.h"
 
-// jemalloc's settings. Huge pages where the kernel lets a process ask for them: memtables and decoded objects are
-// reached by pointers all over the heap, so most steps of a write would miss the TLB too. A bound on arenas, because
-// each one rounds what it holds up to huge pages.
-extern "C" {
-extern const char* malloc_conf;
-const char* malloc_conf = "thp:always,narenas:8";
-}
-
 namespace cartwheel::node {
 namespace {
 
-// While a command runs, or a server starts, huge pages would cost more than they bring: each is zeroed as a whole,
-// which takes about a millisecond of a core that the machine's other nodes could use.
-void use_huge_pages(bool use) {
-  (void)prctl(PR_SET_THP_DISABLE, use ? 0 : 1, 0, 0, 0);  // where the kernel cannot, it is only slower
+// Whatever the machine's setting: a huge page is zeroed as a whole at its first touch, which stops a shard, and whoever
+// else needs the core, for 0.1 to 14 ms. That is more than its fewer TLB misses bring (docs/benchmarks.md).
+void forbid_huge_pages() {
+  (void)prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);  // where the kernel cannot, requests only wait longer at times
 }
 
 int complain(const std::string& message, int exit_code) {
@@ -155,7 +147,6 @@ int serve(const ServeOptions& options) {
     return kExitFailed;
   }
   std::unique_ptr<Node> node = std::move(started).value();
-  use_huge_pages(true);
   logs::info("serving", {{"cluster", config.name},
                          {"region", info.region},
                          {"resp", door_text(info.resp, node->port(Door::kResp))},
@@ -187,7 +178,7 @@ int serve(const ServeOptions& options) {
 
 int run(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
-  use_huge_pages(false);
+  forbid_huge_pages();
   if (!arguments.empty() && arguments[0] == "bench") return bench_main(argc - 1, argv + 1);
   const CommandLine line = parse_command_line(arguments, process_environment());
   switch (line.command) {
