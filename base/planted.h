@@ -43,6 +43,8 @@ enum class Bug {
   kHedgeWithoutBudget,      // hedges do not look at their budget
   kNudgeWithoutLook,        // whoever a read finds behind is told so at once, though the writes may be on their way
   kNudgeBelieved,           // a replica counts the dots that it is told of as applied
+  kFarewellNotAwaited,      // a node that stops does not wait until the others know
+  kRefusedIsFailed,         // what a node refuses that stops or sees no replicas is not passed on to another
   // Of quarantine:
   kQuarantineKeepsClock,  // a partition that is rebuilt keeps its clock, and what it lacks counts as removed
   kQuarantineTakesLess,   // it is rebuilt from a replica that lacks what was acknowledged here

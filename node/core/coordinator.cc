@@ -238,17 +238,15 @@ void Stripe::Impl::forward(Caller caller, Request request, const std::vector<Nod
   op.request = std::move(message.request);
   op.request.deadline = op.request.deadline + kAnswerTime;
   schedule(op.request.deadline, id);
-  // A write must not be doubled.
-  if (!is_write(op.request.operation.verb) && !anywhere) {
-    op.candidates = replicas;
-    begin_hedging(id, op);
-  }
+  if (!anywhere) op.candidates = replicas;
+  if (!is_write(op.request.operation.verb) && !anywhere) begin_hedging(id, op);  // a write must not be doubled
   pending_.emplace(id, std::move(op));
 }
 
-// Passes a read on to one more node: the one that has it does not answer.
+// Passes a request on to one more node: the one that has it does not answer a read, or has refused.
 void Stripe::Impl::pass_on(uint64_t id, Pending& op, NodeIndex to) {
   op.asked.push_back(to);
+  op.forwarded_to = to;
   peers_[to].coordinated.sent(id, now_.instant);
   ForwardMessage message{id, static_cast<uint8_t>(op.caller.hops + 1), op.request};
   message.request.deadline = Instant{op.request.deadline.us - kAnswerTime.us};
@@ -291,8 +289,15 @@ void Stripe::Impl::on_forward_reply(NodeIndex from, ForwardReplyMessage m) {
   if (std::count(op.asked.begin(), op.asked.end(), from) == 0) return;
   op.answered.push_back(from);
   const Code code = m.reply.status.code();
+  if (code == Code::kShuttingDown) believe_stopping(from);
   const bool elsewhere = code == Code::kUnavailable || code == Code::kOverloaded || code == Code::kShuttingDown;
   if (elsewhere && awaits_answers(op)) return;  // another node that has the read may do better
+  // Nothing was done there, and others may see more of the cluster: whoever has just started sees nothing yet. With a
+  // session it may have been waited for, which is not to happen twice.
+  const bool refused = code == Code::kShuttingDown || (code == Code::kUnavailable && !op.request.session);
+  if (refused && now_.instant + kAnswerTime < op.request.deadline && !planted(Bug::kRefusedIsFailed)) {
+    if (NodeIndex to = next_coordinator(op); to != kNoNode) return pass_on(m.id, op, to);
+  }
   count_hedge(op);
   Reply reply = std::move(m.reply);
   if (reply.seen) {  // which partition it is about is for this node to say

@@ -25,17 +25,19 @@ constexpr uint64_t kProbeEvery = 64;                  // read phases
 }  // namespace
 
 // Those of `nodes` that can be asked, the best first: the own region's before others', there in the order given, but
-// slow ones last, by how slow they are. Slow is who takes twice as long as the best of its region.
+// slow ones last, by how slow they are, and behind all those that are about to stop (no longer, `to_coordinate`). Slow
+// is who takes twice as long as the best of its region.
 std::vector<NodeIndex> Stripe::Impl::ranked(const std::vector<NodeIndex>& nodes, bool to_coordinate) const {
   struct Ranked {
+    bool stops;
     bool remote;
     int64_t slow;  // 0: it is not
     NodeIndex node;
   };
   std::vector<Ranked> all;
   for (NodeIndex n : nodes) {
-    if (n == options_.self || !peers_[n].reachable) continue;
-    all.push_back({region_of(n) != my_region_, expected_of(n, to_coordinate).us, n});
+    if (n == options_.self || !peers_[n].reachable || (to_coordinate && stops(n))) continue;
+    all.push_back({stops(n), region_of(n) != my_region_, expected_of(n, to_coordinate).us, n});
   }
   std::vector<int64_t> best(config_->regions.size(), INT64_MAX);
   for (const Ranked& r : all) {
@@ -46,7 +48,7 @@ std::vector<NodeIndex> Stripe::Impl::ranked(const std::vector<NodeIndex>& nodes,
     if (least == INT64_MAX || r.slow <= 2 * least + kSlowBeyond.us) r.slow = 0;
   }
   std::stable_sort(all.begin(), all.end(), [](const Ranked& a, const Ranked& b) {
-    return std::tie(a.remote, a.slow) < std::tie(b.remote, b.slow);
+    return std::tie(a.stops, a.remote, a.slow) < std::tie(b.stops, b.remote, b.slow);
   });
   std::vector<NodeIndex> out;
   for (const Ranked& r : all) out.push_back(r.node);
@@ -164,7 +166,7 @@ NodeIndex Stripe::Impl::next_replica(const Pending& op) const {
   return kNoNode;
 }
 
-// Whom to pass a read on to, beside those who have it.
+// Whom to pass a request on to, beside those who had it.
 NodeIndex Stripe::Impl::next_coordinator(const Pending& op) const {
   bool local = needs_local(op.request);
   for (NodeIndex n : ranked(op.candidates, true)) {

@@ -392,4 +392,17 @@ Result<AnnounceAckMessage> AnnounceAckMessage::decode(std::string_view bytes) {
   return finished(r, m);
 }
 
+std::string FarewellMessage::encode() const {
+  std::string out;
+  MsgWriter w = begin(out, MessageType::kFarewell, 1);
+  w.boolean(answer);
+  return out;
+}
+
+Result<FarewellMessage> FarewellMessage::decode(std::string_view bytes) {
+  MsgReader r = open(bytes, MessageType::kFarewell, 1);
+  FarewellMessage m{r.boolean()};
+  return finished(r, m);
+}
+
 }  // namespace cartwheel::node

@@ -35,6 +35,7 @@ enum class MessageType : uint8_t {
   kTree = 13,  // tree_message.h
   kTreeReply = 14,
   kNudge = 15,
+  kFarewell = 16,
 };
 
 // Whether a request of a client waits for this message, so that it should not be held back to be sent in company. False
@@ -137,6 +138,14 @@ struct AnnounceAckMessage {
   uint64_t version = 0;
   std::string encode() const;
   static Result<AnnounceAckMessage> decode(std::string_view bytes);
+};
+
+// From a node that is about to stop: pass no more requests on to me. From the one that was told (`answer`): what I have
+// passed on is before this. [type, answer]
+struct FarewellMessage {
+  bool answer = false;
+  std::string encode() const;
+  static Result<FarewellMessage> decode(std::string_view bytes);
 };
 
 // A read has found you behind: I have these dots, and you lacked them, among others. [type, keyspace, arc, [node,

@@ -140,6 +140,7 @@ void Stripe::Impl::on_announce(NodeIndex from, AnnounceMessage m) {
     // Clocks of the old life stay known to be there: a restart keeps them, and if it lost some, its new announcement
     // says so at once.
   }
+  if (m.since == 0) peer.stops_until = {};  // it has started anew
   if (m.since > peer.version) return send(from, AnnounceAckMessage{m.instance, peer.version}.encode());
   if (m.since == 0 && peer.version == 0) {
     for (auto& [id, p] : partitions_) {
@@ -283,6 +284,7 @@ void Stripe::Impl::heard(NodeIndex from) {
 void Stripe::Impl::set_unreachable(NodeIndex peer) {
   if (!peers_[peer].reachable) return;
   peers_[peer].reachable = false;
+  peers_[peer].stops_until = {};
   peers_[peer].digests.forget_awaited();
   peers_[peer].coordinated.forget_awaited();
   fail_operations_of(peer);

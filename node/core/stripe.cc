@@ -270,6 +270,8 @@ void Stripe::on_message(NodeIndex from, std::string_view bytes, Now now) {
       return handle(ExchangeReplyMessage::decode(bytes), [&](auto m) { s.on_exchange_reply(from, m, bytes.size()); });
     case MessageType::kNudge:
       return handle(NudgeMessage::decode(bytes), [&](auto m) { s.on_nudge(from, m); });
+    case MessageType::kFarewell:
+      return handle(FarewellMessage::decode(bytes), [&](auto m) { s.on_farewell(from, m); });
     case MessageType::kTree:
       if (s.defer_tree(from, bytes)) return;
       return handle(TreeMessage::decode(bytes), [&](auto m) { s.on_tree(from, m); });
@@ -348,12 +350,6 @@ void Stripe::on_peer_connection(NodeIndex peer, bool up, Now now) {
 
 Output Stripe::take_output() {
   return impl_->take_output();
-}
-
-bool Stripe::drain(Now now) {
-  impl_->begin_event(now);
-  impl_->draining_ = true;
-  return impl_->pending_.empty() && impl_->gated_ == 0;
 }
 
 void Stripe::stop(Now now) {

@@ -274,7 +274,9 @@ class Stripe {
 
   Output take_output();
 
-  // Draining: new requests are refused with kShuttingDown; true once no operation is in flight.
+  // Draining: new requests are refused with kShuttingDown, and the other nodes are told to pass none on to this one.
+  // True once no operation is in flight and they have answered, or had a second to. To be called every few
+  // milliseconds.
   bool drain(Now now);
   // The last turn of a clean stop: its output marks the stop as clean and must be written and synced.
   void stop(Now now);

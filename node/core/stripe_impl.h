@@ -81,7 +81,7 @@ struct Stripe::Impl {
     crdt::Actor actor;                 // kWriting: of the write's dots
     crdt::DotSet::Interval seqs{};     // kWriting: of the write's dots, which are this node's in `partition`
     NodeIndex forwarded_to = kNoNode;
-    std::vector<NodeIndex> candidates;  // kForwarded: whom a read may be passed on to, too
+    std::vector<NodeIndex> candidates;  // kForwarded: whom it may be passed on to, too
     std::vector<NodeIndex> hedged;      // of those asked, the ones that were asked because others were slow
     NodeIndex probed = kNoNode;         // was asked to find out whether it is slow
     bool hedge_refused = false;         // for want of budget
@@ -118,6 +118,8 @@ struct Stripe::Impl {
     uint64_t epoch = 0;            // of the configuration with which it made its last announcement
     std::vector<uint64_t> acks;    // to be sent with this turn
     bool full = false;             // it is no fallback for more
+    Instant stops_until{};         // it has said that it stops, or refused because of that
+    bool let_go = false;           // it has answered this node's farewell
     std::set<uint64_t> forwarded;  // ids of requests that it passed on to here, the latest ones
     uint64_t forwarded_floor = 0;  // those up to here are forgotten
     AnswerTimes digests;           // of reads; acks are awaited among them
@@ -351,6 +353,12 @@ struct Stripe::Impl {
   void on_second_look(NodeIndex from, const ReadReplyMessage& m);
   void tell(NodeIndex node, PartitionId id, Laggard& laggard);
   void on_nudge(NodeIndex from, const NudgeMessage& m);
+
+  // farewell.cc
+  bool drain();
+  void on_farewell(NodeIndex from, const FarewellMessage& m);
+  void believe_stopping(NodeIndex peer);
+  bool stops(NodeIndex peer) const;
   bool may_read_repair();
   void send_read_repair(NodeIndex to, std::string bytes);
   void charge_read_repair(NodeIndex to, PartitionId id, size_t bytes);
@@ -613,6 +621,7 @@ struct Stripe::Impl {
   }
   uint64_t version_ = 0;  // of partition clocks
   bool draining_ = false, last_turn_ = false;
+  Instant farewell_until_{}, next_farewell_{};
 
   Output out_;
   std::map<PartitionId, std::vector<std::string>> turn_deltas_;

@@ -16,8 +16,7 @@ namespace {
 
 constexpr uint64_t kTickMs = 50;
 constexpr Duration kLeaveLimit = Duration::millis(500);     // for telling the others that this node stops
-constexpr Duration kLastCall = Duration::seconds(1);        // clients of a node that leaves may ask until then
-constexpr Duration kDepartLimit = Duration::seconds(5);     // and wait for their answers until then
+constexpr Duration kDepartLimit = Duration::seconds(5);     // clients of a node that leaves may wait until then
 constexpr Duration kBetweenUpdates = Duration::seconds(2);  // of the own addresses
 constexpr Duration kUpdateTimeout = Duration::seconds(10);
 constexpr Duration kBetweenLookups = Duration::seconds(10);  // of a name that did not resolve, or may have changed

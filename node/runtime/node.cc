@@ -190,6 +190,7 @@ Status Node::stop() {
     if (!acceptors_.empty()) acceptors_[0]->close();
     return true;
   });
+  send_clients_away();
   const auto limit = std::chrono::steady_clock::now() + std::chrono::microseconds(kDrainLimit.us);
   std::vector<std::future<void>> drained;
   for (auto& shard : context_.shards) drained.push_back(shard->drain());
@@ -214,6 +215,20 @@ Status Node::stop() {
     std::this_thread::sleep_for(kFlushCheck);
   }
   return status;
+}
+
+// Each client's connection closes behind its next answer, where a request that is under way would not be lost; those
+// that ask nothing for a while close then.
+void Node::send_clients_away() {
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::microseconds(kLastCall.us);
+  bool last_call = false;
+  while (!last_call) {
+    last_call = std::chrono::steady_clock::now() >= limit;
+    uint64_t clients = 0;
+    for (auto& shard : context_.shards) clients += shard->send_clients_away(last_call).get();
+    if (clients == 0) break;
+    std::this_thread::sleep_for(kFlushCheck);
+  }
 }
 
 Node::~Node() {

@@ -2,8 +2,9 @@
 //
 // Start:  sockets are bound, the stripes of all shards recover, then the doors open, the peers are connected and gossip
 //         begins.
-// Stop:   gossip says goodbye; the RESP and RPC doors close and the node says that it drains; new requests are refused;
-// at most kDrainLimit
+// Stop:   gossip says goodbye and HTTP that the node drains; the RESP door closes, and clients are sent away for at
+// most
+//         kLastCall; then new requests are refused, and the other nodes pass no more on to it; at most kDrainLimit
 //         later each stripe writes and syncs its last turn; replies are given a moment to leave; all is closed.
 #pragma once
 
@@ -55,6 +56,7 @@ class Node {
   Status bind_doors(NodeOptions& options);
   Status make_control(NodeOptions& options, std::unique_ptr<gossip::Sealer> sealer);
   Status open_stripes(const NodeOptions& options);
+  void send_clients_away();
   Status open_doors();
 
   NodeContext context_;

@@ -164,6 +164,11 @@ void Shard::depart(bool last_call) {
   for (ShardConnection* connection : open) connection->depart(last_call);
 }
 
+uint64_t Shard::clients() const {
+  return static_cast<uint64_t>(
+      std::count_if(connections_.begin(), connections_.end(), [](const ShardConnection* c) { return c->is_client(); }));
+}
+
 Hello Shard::hello() const {
   Hello hello;
   hello.cluster = node_.cluster();
@@ -196,7 +201,7 @@ ShardProgress Shard::progress() {
     result.disk_bytes += usage.disk_bytes;
     result.memory_bytes += usage.memory_bytes;
   }
-  for (const ShardConnection* connection : connections_) result.clients += connection->is_client() ? 1 : 0;
+  result.clients = clients();
   return result;
 }
 
@@ -271,6 +276,16 @@ void Shard::finish() {
   }
   post([this] { close_all(); });
   thread_.join();
+}
+
+std::future<uint64_t> Shard::send_clients_away(bool last_call) {
+  auto promise = std::make_shared<std::promise<uint64_t>>();
+  std::future<uint64_t> result = promise->get_future();
+  post([this, promise, last_call] {
+    depart(last_call);
+    promise->set_value(clients());
+  });
+  return result;
 }
 
 std::future<size_t> Shard::unsent() {

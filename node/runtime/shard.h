@@ -85,6 +85,9 @@ struct NodeContext {
 };
 
 // A connection of a door as the shard sees it.
+// Clients of a node that leaves or stops may ask until then.
+inline constexpr Duration kLastCall = Duration::seconds(1);
+
 class ShardConnection : public TcpStream {
  public:
   // Takes and writes what there is to write; called at the end of a turn in which mark_dirty(*this) was called.
@@ -93,8 +96,8 @@ class ShardConnection : public TcpStream {
   virtual void on_config() {}
   // Whether a client waits behind it, which a node that leaves sends elsewhere.
   virtual bool is_client() const { return false; }
-  // This node leaves the cluster: a client's connection closes behind its next answer, when the client is least likely
-  // to be asking something. `last_call`: it closes as soon as nothing of it waits for an answer.
+  // This node leaves the cluster, or stops: a client's connection closes behind its next answer, when the client is
+  // least likely to be asking something. `last_call`: it closes as soon as nothing of it waits for an answer.
   virtual void depart(bool /*last_call*/) {}
   // When the shard should close it if it has not come further by then. REQUIRES: expect_progress() was called.
   virtual std::optional<Instant> expires() const { return std::nullopt; }
@@ -168,6 +171,8 @@ class Shard {
   void finish();
   // Bytes that connections have not taken yet.
   std::future<size_t> unsent();
+  // As depart(); how many connections of clients there are still.
+  std::future<uint64_t> send_clients_away(bool last_call);
 
   // --- on the shard's thread
   // Passes `request` to its stripe here or on another shard; `callback` is called once, here, now or later.
@@ -198,7 +203,7 @@ class Shard {
   // REQUIRES: the stripe is one of this shard's.
   Stripe& stripe(uint32_t number) { return driver_of(number).stripe(); }
   void for_each_stripe(const std::function<void(Stripe&)>& visit);
-  // This node leaves the cluster: see ShardConnection::depart(). Connections that come later depart from the start.
+  // See ShardConnection::depart(). Connections that come later depart from the start.
   void depart(bool last_call);
   bool departing() const { return departing_; }
   StreamContext& streams() { return streams_; }
@@ -233,6 +238,7 @@ class Shard {
   void deliver(uint8_t stripe, NodeIndex from, std::string_view bytes);
   void reply_to(uint32_t shard, uint64_t id, Reply reply);
   ShardMetrics snapshot();
+  uint64_t clients() const;
   void close_all();
   StripeDriver& driver_of(uint32_t stripe) { return *drivers_[stripe / node_.shards.size()]; }
 

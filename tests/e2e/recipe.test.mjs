@@ -4,57 +4,14 @@
 // CARTWHEEL_RECIPE_RUNS: how often (1). The requests are paced, so that the machine's cores are not the limit: what is
 // measured is waiting, not queueing.
 import assert from 'node:assert/strict';
-import { fork } from 'node:child_process';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 
 import { pause } from '../../scripts/lib/wait.mjs';
 import { with_grown } from './lib/grown.mjs';
+import { Load, lost_writes, percentile } from './lib/paced_load.mjs';
 
 const runs = Number(process.env.CARTWHEEL_RECIPE_RUNS ?? 1);
 const kBeforeMs = 5_000;
-
-const percentile = (values, p) => values.sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * p))];
-
-// The process that makes the load: lib/recipe_load.mjs.
-class Load {
-  #child = fork(fileURLToPath(new URL('lib/recipe_load.mjs', import.meta.url)));
-  #stopped = new Promise((resolve, reject) => {
-    this.#child.on('message', (message) => resolve(message.stopped));
-    this.#child.on('error', reject);
-    this.#child.on('exit', (code) => reject(new Error(`the load ended with ${code}`)));
-  });
-
-  tell(message) { this.#child.send(message); }
-  use(nodes) { this.tell({ nodes: nodes.map((node) => node.resp) }); }
-  // What was acknowledged, tried and measured.
-  async stop() {
-    this.tell({ stop: true });
-    const { phases, errors, hot, cold, tried } = await this.#stopped;
-    return { phases, errors, hot: hot.map((members) => new Set(members)), cold: new Map(cold), tried: new Map(tried) };
-  }
-  kill() { this.#child.kill('SIGKILL'); }
-}
-
-async function lost_writes(node, state) {
-  const connection = await node.connect({ timeout_ms: 30_000 });
-  const lost = [];
-  for (let k = 0; k < state.hot.length; ++k) {
-    const there = new Set(await connection.command('SMEMBERS', `hot:${k}`));
-    for (const value of state.hot[k]) if (!there.has(value)) lost.push(`hot:${k} ${value}`);
-  }
-  const keys = [...state.cold.keys()];
-  for (let i = 0; i < keys.length; i += 500) {
-    const some = keys.slice(i, i + 500);
-    const values = await connection.pipeline(some.map((key) => ['GET', `cold:${key}`]));
-    values.forEach((value, j) => {
-      // A later try whose outcome is not known may have been applied.
-      if (value !== state.cold.get(some[j]) && value !== state.tried.get(some[j])) lost.push(`cold:${some[j]} ${value}`);
-    });
-  }
-  connection.close();
-  return lost;
-}
 
 for (let run = 1; run <= runs; ++run) {
   test(`join two, leave two under load loses nothing (run ${run})`, { timeout: 300_000 },

@@ -25,6 +25,17 @@ TEST(Message, RequestsWaitForSomeMessagesAndForOthersNot) {
   EXPECT_FALSE(is_awaited("\xc1garbage"));
 }
 
+TEST(Message, AFarewellComesBackAsItWas) {
+  for (const bool answer : {false, true}) {
+    const std::string bytes = FarewellMessage{answer}.encode();
+    const auto back = FarewellMessage::decode(bytes);
+    ASSERT_TRUE(back.ok());
+    EXPECT_EQ(back->answer, answer);
+    for (size_t n = 0; n < bytes.size(); ++n) EXPECT_FALSE(FarewellMessage::decode(bytes.substr(0, n)).ok());
+    EXPECT_FALSE(FarewellMessage::decode(bytes + '\0').ok());
+  }
+}
+
 TEST(Stripe, AnyNodeServesWhatAnyOtherWrote) {
   StripeCluster cluster({3, 3}, "local_quorum");
   EXPECT_TRUE(cluster.call(0, op(Verb::kSet, "k", {"v"})).status.ok());

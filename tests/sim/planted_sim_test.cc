@@ -8,6 +8,7 @@
 #include "base/planted.h"
 #include "tests/sim/ring_histories.h"
 #include "tests/sim/run_seed.h"
+#include "tests/sim/stop_history.h"
 
 namespace cartwheel::sim {
 namespace {
@@ -116,6 +117,28 @@ INSTANTIATE_TEST_SUITE_P(
                     PlantedHistory{Bug::kFoldByOldNews, life_that_ended_unseen, "FoldByOldNews"},
                     PlantedHistory{Bug::kMovedWithoutSync, power_loss_behind_a_move, "MovedWithoutSync"}),
     [](const auto& test) { return std::string(test.param.name); });
+
+// A rolling restart fails a request (stop_history.h).
+class PlantedRollingRestart : public testing::TestWithParam<Planted> {
+ protected:
+  void TearDown() override { g_planted_bug = Bug::kNone; }
+};
+
+TEST_P(PlantedRollingRestart, FailsARequest) {
+  g_planted_bug = GetParam().bug;
+  for (uint64_t seed = 1; seed <= 10; ++seed) {
+    const Verdict wrong = rolling_restart(seed);
+    if (!wrong) continue;
+    std::printf("%s: seed %llu: %s\n", GetParam().name, static_cast<unsigned long long>(seed), wrong->c_str());
+    return;
+  }
+  FAIL() << GetParam().name << " was not found";
+}
+
+INSTANTIATE_TEST_SUITE_P(Stop, PlantedRollingRestart,
+                         testing::Values(Planted{Bug::kFarewellNotAwaited, "FarewellNotAwaited"},
+                                         Planted{Bug::kRefusedIsFailed, "RefusedIsFailed"}),
+                         [](const auto& test) { return std::string(test.param.name); });
 
 INSTANTIATE_TEST_SUITE_P(
     Core, PlantedBug,

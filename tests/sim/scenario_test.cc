@@ -12,6 +12,7 @@
 #include "tests/sim/checkers.h"
 #include "tests/sim/run_seed.h"
 #include "tests/sim/sim_world.h"
+#include "tests/sim/stop_history.h"
 
 namespace cartwheel::sim {
 namespace {
@@ -317,6 +318,11 @@ TEST(Scenario, ACleanStopLosesNothing) {
   ASSERT_TRUE(world.run_until([&] { return world.converged(); }, Duration::seconds(20)));
   EXPECT_EQ(check_oracle(world).value_or("nothing"), "nothing");
   EXPECT_EQ(check_acknowledged(world).value_or("nothing"), "nothing");
+}
+
+TEST(Scenario, ARollingRestartFailsNoRequestToOtherNodes) {
+  for (uint64_t seed = 1; seed <= 10; ++seed)
+    EXPECT_EQ(rolling_restart(seed).value_or("nothing"), "nothing") << "seed " << seed;
 }
 
 // Seed 7002464: the log was at its limit and all of it went; the next life numbered its records from 1 again, below

@@ -1,0 +1,62 @@
+// The end of a node's service. A request that is passed on to a node while it stops would be lost with its connection,
+// and a write's outcome unknown. So it says farewell to the others, and is done when all of them have answered: links
+// keep the order, so nothing that they have passed on to it is under way behind an answer. Whatever came meanwhile was
+// refused before anything was done, and is passed on to another node by the one that sent it.
+//
+// A farewell is repeated until it is answered, and believed until the connection breaks or the node announces itself
+// anew, for ten seconds at most: one that comes late must not outlive the stop that it is about for long.
+
+#include "base/planted.h"
+#include "node/core/stripe_impl.h"
+
+namespace cartwheel::node {
+
+namespace {
+
+constexpr Duration kBelieved = Duration::seconds(10);  // longer than a stop takes
+constexpr Duration kBetweenFarewells = Duration::millis(100);
+constexpr Duration kFarewellLimit = Duration::seconds(1);  // for answers: who does not answer may be gone
+
+}  // namespace
+
+bool Stripe::drain(Now now) {
+  impl_->begin_event(now);
+  return impl_->drain();
+}
+
+bool Stripe::Impl::drain() {
+  if (!draining_) {
+    draining_ = true;
+    farewell_until_ = now_.instant + kFarewellLimit;
+    for (PeerState& peer : peers_) peer.let_go = false;
+  }
+  const bool say = next_farewell_ <= now_.instant;
+  if (say) next_farewell_ = now_.instant + kBetweenFarewells;
+  bool awaited = false;
+  for (NodeIndex n = 0; n < peers_.size(); ++n) {
+    if (!peers_[n].reachable || peers_[n].let_go) continue;
+    awaited = true;
+    if (say) send(n, FarewellMessage{false}.encode());
+  }
+  if (planted(Bug::kFarewellNotAwaited)) awaited = false;
+  return pending_.empty() && gated_ == 0 && (!awaited || farewell_until_ <= now_.instant);
+}
+
+void Stripe::Impl::on_farewell(NodeIndex from, const FarewellMessage& m) {
+  if (m.answer) {
+    peers_[from].let_go = true;
+    return;
+  }
+  believe_stopping(from);
+  send(from, FarewellMessage{true}.encode());
+}
+
+void Stripe::Impl::believe_stopping(NodeIndex peer) {
+  peers_[peer].stops_until = now_.instant + kBelieved;
+}
+
+bool Stripe::Impl::stops(NodeIndex peer) const {
+  return peers_[peer].stops_until > now_.instant;
+}
+
+}  // namespace cartwheel::node
