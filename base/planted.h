@@ -44,6 +44,7 @@ enum class Bug {
   kNudgeWithoutLook,        // whoever a read finds behind is told so at once, though the writes may be on their way
   kNudgeBelieved,           // a replica counts the dots that it is told of as applied
   kFarewellNotAwaited,      // a node that stops does not wait until the others know
+  kReachableUnlinked,       // a node counts as reachable because of what it says, though nothing can be sent to it
   kRefusedIsFailed,         // what a node refuses that stops or sees no replicas is not passed on to another
   // Of quarantine:
   kQuarantineKeepsClock,  // a partition that is rebuilt keeps its clock, and what it lacks counts as removed
@@ -53,6 +54,7 @@ enum class Bug {
   // Of the change of the ring:
   kWriteCountsOldOwnersOnly,  // while an arc moves, a write does not wait for the new owners
   kNoFence,                   // nobody refuses the messages of an epoch before the arc moved
+  kAnnouncedUnfenced,         // an announcement counts as an ack, of whatever epoch it is
   kReadNewTooEarly,           // new owners are read before they have what the old ones acknowledged
   kDropUncovered,             // an old owner drops what it has when the arc has moved, without looking
   kMovedWithoutSync,          // a new owner says that it has what a power loss may still take

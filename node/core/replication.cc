@@ -181,8 +181,10 @@ void Stripe::Impl::on_announce(NodeIndex from, AnnounceMessage m) {
 }
 
 // A replica that has a write acknowledges it by announcing it, too: the write or its ack was lost, as happens while a
-// connection comes back, and catch-up has brought it there. Not where an ack means an fsync.
+// connection comes back, and catch-up has brought it there. Not where an ack means an fsync,
+// nor when the replica knows of a later epoch: by that it may have refused the ack (the fence).
 void Stripe::Impl::count_announced(NodeIndex from, const AnnounceMessage& m) {
+  if (m.epoch > config_->epoch && !planted(Bug::kAnnouncedUnfenced)) return;
   std::vector<uint64_t> ids;
   for (const auto& [id, op] : pending_) {
     if (op.phase != Pending::Phase::kWriting) continue;
@@ -275,10 +277,11 @@ WallTime Stripe::Impl::covered_through(const Partition& p) const {
 
 void Stripe::Impl::heard(NodeIndex from) {
   PeerState& peer = peers_[from];
-  bool was = peer.reachable;
-  peer.reachable = peer.ever_heard = true;
   peer.last_heard = now_.instant;
-  if (!was) announce(from);
+  // What is sent to a node that has just connected would be lost, until this side has connected, too.
+  if (peer.reachable || (!peer.linked && !planted(Bug::kReachableUnlinked))) return;
+  peer.reachable = true;
+  announce(from);
 }
 
 void Stripe::Impl::set_unreachable(NodeIndex peer) {

@@ -342,6 +342,7 @@ void Stripe::on_config(std::shared_ptr<const ClusterConfig> config, Now now) {
 void Stripe::on_peer_connection(NodeIndex peer, bool up, Now now) {
   impl_->begin_event(now);
   if (peer >= impl_->peers_.size() || peer == impl_->options_.self) return;
+  impl_->peers_[peer].linked = up;
   if (up)
     impl_->announce(peer);
   else

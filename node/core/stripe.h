@@ -269,7 +269,8 @@ class Stripe {
   // The cluster has a later configuration; an older one than the present one is ignored. Pending operations go on under
   // the new one: with its owners, or passed on to them.
   void on_config(std::shared_ptr<const ClusterConfig> config, Now now);
-  // The connection to `peer` broke (a hint: silence would tell the same later), or came up again.
+  // The connection to `peer` broke, or there is none yet: it cannot be reached, whatever it says. Or it has come up. A
+  // peer of which nothing was said counts as connected; one that is silent cannot be reached either.
   void on_peer_connection(NodeIndex peer, bool up, Now now);
 
   Output take_output();

@@ -109,7 +109,7 @@ struct Stripe::Impl {
 
   struct PeerState {
     bool reachable = false;
-    bool ever_heard = false;
+    bool linked = true;  // no break of the connection to it is known
     Instant last_heard{};
     uint64_t instance = 0;         // of the life that it announces
     uint64_t version = 0;          // of its announcements, up to which all is known here

@@ -139,6 +139,14 @@ void Shard::add_links() {
   }
 }
 
+// Which peers cannot be reached yet.
+void Shard::tell_of_links() {
+  for (NodeIndex peer = 0; peer < links_.size(); ++peer) {
+    if (!links_[peer] || links_[peer]->up()) continue;
+    for (auto& driver : drivers_) driver->stripe().on_peer_connection(peer, false, now());
+  }
+}
+
 void Shard::adopt(std::shared_ptr<const ClusterConfig> config) {
   if (stopped_ || config->epoch < config_->epoch) return;
   config_ = std::move(config);
@@ -154,6 +162,7 @@ void Shard::adopt(std::shared_ptr<const ClusterConfig> config) {
     drivers_[i]->stripe().on_config(config_, now());
     mark_stripe(i);
   }
+  tell_of_links();
   const std::vector<ShardConnection*> open(connections_.begin(), connections_.end());
   for (ShardConnection* connection : open) connection->on_config();
 }
@@ -212,6 +221,7 @@ void Shard::for_each_stripe(const std::function<void(Stripe&)>& visit) {
 void Shard::begin() {
   post([this] {
     begun_ = true;
+    tell_of_links();
     for (auto& link : links_) {
       if (link) link->begin();
     }

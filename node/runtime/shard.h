@@ -224,6 +224,7 @@ class Shard {
   void run(MakeStripe make, std::promise<Status> started);
   Status open_stripes(const MakeStripe& make);
   void add_links();
+  void tell_of_links();
   void mark_stripe(size_t i);
   void end_turn();
   void run_rounds();

@@ -214,6 +214,7 @@ TEST_F(Fallbacks, AHintThatIsPastBringsNothingBack) {
   world.run_for(Duration::seconds(5));
   uint64_t applied = total(&node::StripeStats::catch_up_deltas);
   world.start(*keeping);
+  world.run_for(Duration::seconds(1));  // its connections
   expect_settled();
   for (NodeIndex n = 0; n < 5; ++n) EXPECT_EQ(elements(n), "");
   EXPECT_EQ(total(&node::StripeStats::catch_up_deltas), applied) << "nobody lacked what the hint has";

@@ -113,8 +113,10 @@ INSTANTIATE_TEST_SUITE_P(
                     PlantedHistory{Bug::kFallbackForgets, last_copy_with_a_fallback, "FallbackForgets"},
                     PlantedHistory{Bug::kReadNewTooEarly, write_behind_the_snapshot, "ReadNewTooEarly"},
                     PlantedHistory{Bug::kNoFence, write_by_a_coordinator_of_the_past, "NoFence"},
+                    PlantedHistory{Bug::kAnnouncedUnfenced, write_by_a_coordinator_of_the_past, "AnnouncedUnfenced"},
                     PlantedHistory{Bug::kDropUncovered, heir_that_dies_before_the_handover, "DropUncovered"},
                     PlantedHistory{Bug::kFoldByOldNews, life_that_ended_unseen, "FoldByOldNews"},
+                    PlantedHistory{Bug::kFoldUnasked, life_that_ended_unseen, "FoldUnasked"},
                     PlantedHistory{Bug::kMovedWithoutSync, power_loss_behind_a_move, "MovedWithoutSync"}),
     [](const auto& test) { return std::string(test.param.name); });
 
@@ -137,6 +139,7 @@ TEST_P(PlantedRollingRestart, FailsARequest) {
 
 INSTANTIATE_TEST_SUITE_P(Stop, PlantedRollingRestart,
                          testing::Values(Planted{Bug::kFarewellNotAwaited, "FarewellNotAwaited"},
+                                         Planted{Bug::kReachableUnlinked, "ReachableUnlinked"},
                                          Planted{Bug::kRefusedIsFailed, "RefusedIsFailed"}),
                          [](const auto& test) { return std::string(test.param.name); });
 
@@ -153,8 +156,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Planted{Bug::kQuorumReadsLocal, "QuorumReadsLocal"}, Planted{Bug::kLwwByArrival, "LwwByArrival"},
                     Planted{Bug::kUnionWithoutFloorCheck, "UnionWithoutFloorCheck"},
                     Planted{Bug::kPendingRangeNotApplied, "PendingRangeNotApplied"},
-                    Planted{Bug::kTreeIgnoresClock, "TreeIgnoresClock"}, Planted{Bug::kFoldUnasked, "FoldUnasked"},
-                    Planted{Bug::kTokenIgnored, "TokenIgnored"}, Planted{Bug::kTokenForgetsReads, "TokenForgetsReads"},
+                    Planted{Bug::kTreeIgnoresClock, "TreeIgnoresClock"}, Planted{Bug::kTokenIgnored, "TokenIgnored"},
+                    Planted{Bug::kTokenForgetsReads, "TokenForgetsReads"},
                     Planted{Bug::kNudgeWithoutLook, "NudgeWithoutLook"}, Planted{Bug::kNudgeBelieved, "NudgeBelieved"}),
     [](const auto& test) { return std::string(test.param.name); });
 

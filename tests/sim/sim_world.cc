@@ -65,7 +65,8 @@ void SimWorld::add_machine() {
     machine.stripes.push_back(std::make_unique<SimStripe>(
         queue_, *machine.clock, history_, trace_, config_, stripe_options, options_.disk, rng_.next(),
         [this, n, number](NodeIndex to, std::string bytes) {
-          if (!machines_[to].down) network_->send(n, to, number, std::move(bytes), machines_[to].life);
+          if (!machines_[to].down && !broken_.contains({n, to}))
+            network_->send(n, to, number, std::move(bytes), machines_[to].life);
         },
         [this, n](NodeIndex from, uint64_t) { fetch(n, from); }));
     std::vector<Partition> all;
@@ -109,6 +110,7 @@ void SimWorld::start(NodeIndex n) {
   ++machine.life;
   std::string boot = "boot-" + std::to_string(machine.boot);
   for (auto& each : machine.stripes) each->start(boot);
+  connect(n);
   assess_loss(n);
 }
 
@@ -129,10 +131,7 @@ void SimWorld::bury(NodeIndex n) {
     each->pause(false);
   }
   for (NodeIndex other = 0; other < machines_.size(); ++other) {
-    if (other == n || machines_[other].down || rng_.chance(0.5)) continue;
-    for (auto& each : machines_[other].stripes) {
-      each->post([n](node::Stripe& peer, Now now) { peer.on_peer_connection(n, false, now); });
-    }
+    if (other != n && !machines_[other].down && rng_.chance(0.5)) break_link(other, n);
   }
   for (uint64_t id : std::exchange(machine.waiting, {})) {
     if (history_.op(id).outcome != Outcome::kPending) continue;
@@ -350,49 +349,12 @@ void SimWorld::watch_recovery(NodeIndex n) {
   });
 }
 
-// --- links -----------------------------------------------------------------------------------------------------------
-
-void SimWorld::cut(NodeIndex a, NodeIndex b, bool both_ways) {
-  note("cut " + name(a) + (both_ways ? " <-> " : " -> ") + name(b));
-  network_->cut(a, b);
-  if (both_ways) network_->cut(b, a);
-  if (rng_.chance(0.3)) {
-    for (auto& each : machines_[a].stripes) {
-      each->post([b](node::Stripe& peer, Now now) { peer.on_peer_connection(b, false, now); });
-    }
-  }
-}
-
-void SimWorld::mend(NodeIndex a, NodeIndex b, bool both_ways) {
-  note("mend " + name(a) + (both_ways ? " <-> " : " -> ") + name(b));
-  network_->mend(a, b);
-  if (both_ways) network_->mend(b, a);
-  if (rng_.chance(0.3)) {
-    for (auto& each : machines_[a].stripes) {
-      each->post([b](node::Stripe& peer, Now now) { peer.on_peer_connection(b, true, now); });
-    }
-  }
-}
-
-void SimWorld::cut_regions(const std::string& a, const std::string& b) {
-  for (NodeIndex x = 0; x < machines_.size(); ++x) {
-    for (NodeIndex y = 0; y < machines_.size(); ++y) {
-      if (config_->nodes[x].region == a && config_->nodes[y].region == b) cut(x, y);
-    }
-  }
-}
-
-void SimWorld::mend_regions(const std::string& a, const std::string& b) {
-  for (NodeIndex x = 0; x < machines_.size(); ++x) {
-    for (NodeIndex y = 0; y < machines_.size(); ++y) {
-      if (config_->nodes[x].region == a && config_->nodes[y].region == b) mend(x, y);
-    }
-  }
-}
+// --- an end to all faults --------------------------------------------------------------------------------------------
 
 void SimWorld::heal() {
   note("heal");
   network_->heal();
+  for (const auto& [from, to] : std::set(broken_)) mend_link(from, to);
   for (NodeIndex n = 0; n < machines_.size(); ++n) {
     Machine& machine = machines_[n];
     machine.clock->set_skew(0);

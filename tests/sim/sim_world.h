@@ -215,6 +215,10 @@ class SimWorld {
   void lose_for_good(node::NodeIndex n);
   void watch_replacement(size_t loss);
   void bury(node::NodeIndex n);
+  void connect(node::NodeIndex n);
+  void break_link(node::NodeIndex from, node::NodeIndex to);
+  void mend_link(node::NodeIndex from, node::NodeIndex to);
+  void tell_of_link(node::NodeIndex from, node::NodeIndex to, bool up);
   void begin_loss(node::NodeIndex n, bool wiped);
   void assess_loss(node::NodeIndex n);
   void watch_recovery(node::NodeIndex n);
@@ -239,6 +243,7 @@ class SimWorld {
   Rng rng_;
   int64_t leapt_ms_ = 0;
   std::unique_ptr<SimNetwork> network_;
+  std::set<std::pair<node::NodeIndex, node::NodeIndex>> broken_;  // connections that are not up: whose, to whom
   std::vector<Machine> machines_;
   std::vector<std::vector<std::pair<Partition, crdt::Clock>>> recovery_targets_;  // per node
   std::vector<Done> done_;                                                        // per operation
