@@ -1,31 +1,41 @@
 #include "base/codec.h"
 
+#include <bit>
+#include <cstring>
+
 namespace cartwheel {
+
+static_assert(std::endian::native == std::endian::little);
 
 namespace {
 template <typename T>
-void put_be(std::string& out, T v) {
-  for (int shift = static_cast<int>(sizeof(T) * 8) - 8; shift >= 0; shift -= 8)
-    out.push_back(static_cast<char>(v >> shift));
+void put_bytes(std::string& out, T big_endian) {
+  char bytes[sizeof(T)];
+  std::memcpy(bytes, &big_endian, sizeof(T));
+  out.append(bytes, sizeof(T));
 }
 }  // namespace
 
 void Encoder::u16(uint16_t v) {
-  put_be(out_, v);
+  put_bytes(out_, __builtin_bswap16(v));
 }
 void Encoder::u32(uint32_t v) {
-  put_be(out_, v);
+  put_bytes(out_, __builtin_bswap32(v));
 }
 void Encoder::u64(uint64_t v) {
-  put_be(out_, v);
+  put_bytes(out_, __builtin_bswap64(v));
 }
 
 void Encoder::varint(uint64_t v) {
-  while (v >= 0x80) {
-    out_.push_back(static_cast<char>(v | 0x80));
-    v >>= 7;
+  if (v < 0x80) {  // mostly
+    out_.push_back(static_cast<char>(v));
+    return;
   }
-  out_.push_back(static_cast<char>(v));
+  char bytes[10];
+  size_t size = 0;
+  for (; v >= 0x80; v >>= 7) bytes[size++] = static_cast<char>(v | 0x80);
+  bytes[size++] = static_cast<char>(v);
+  out_.append(bytes, size);
 }
 
 std::string_view Decoder::raw(size_t n) {
