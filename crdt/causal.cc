@@ -1,6 +1,7 @@
 #include "crdt/causal.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/limits.h"
 #include "base/planted.h"
@@ -76,7 +77,7 @@ Causal Causal::decode(Decoder& in) {
     if (range.key.size() > limits::kKeyBytes || !valid_prefix(range.prefix)) in.fail();
     causal.pending.push_back(std::move(range));
   }
-  return in.ok() ? causal : Causal();
+  return in.ok() ? std::move(causal) : Causal();
 }
 
 }  // namespace cartwheel::crdt

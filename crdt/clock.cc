@@ -1,6 +1,7 @@
 #include "crdt/clock.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 #include "base/hash.h"
@@ -287,13 +288,13 @@ DotSet DotSet::decode(Decoder& in) {
     }
     if (in.ok()) set.rows_.push_back(std::move(row));
   }
-  return in.ok() ? set : DotSet();
+  return in.ok() ? std::move(set) : DotSet();
 }
 
 DotSet DotSet::decode_unfolded(Decoder& in) {
   DotSet set = decode(in);
   if (set.has_folds()) in.fail();
-  return in.ok() ? set : DotSet();
+  return in.ok() ? std::move(set) : DotSet();
 }
 
 }  // namespace cartwheel::crdt

@@ -1,5 +1,7 @@
 #include "crdt/delta.h"
 
+#include <utility>
+
 #include "base/limits.h"
 #include "crdt/path.h"
 
@@ -120,7 +122,7 @@ Delta Delta::decode(Decoder& in) {
     if (in.ok()) delta.changes.push_back(std::move(c));
   }
   if (delta.changes.empty()) in.fail();
-  return in.ok() ? delta : Delta();
+  return in.ok() ? std::move(delta) : Delta();
 }
 
 }  // namespace cartwheel::crdt

@@ -1,6 +1,7 @@
 #include "crdt/object.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace cartwheel::crdt {
 
@@ -64,7 +65,7 @@ Object Object::decode(Decoder& in) {
     Leaf leaf = Leaf::decode(in);
     object.rows_.emplace_back(std::move(path), std::move(leaf));
   }
-  return in.ok() ? object : Object();
+  return in.ok() ? std::move(object) : Object();
 }
 
 }  // namespace cartwheel::crdt

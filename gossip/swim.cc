@@ -98,7 +98,7 @@ std::string Swim::Impl::refuse(const Packet& packet, size_t length) {
   notice.identity = self.identity;
   notice.config_epoch = epoch;
   std::string bytes = encode(notice);
-  return bytes.size() <= length ? bytes : std::string();
+  return bytes.size() <= length ? std::move(bytes) : std::string();
 }
 
 void Swim::Impl::handle(const Packet& packet, Record& sender, Instant now) {
