@@ -91,7 +91,7 @@ void StoredObject::summarize() const {
 }
 
 uint64_t StoredObject::digest() const {
-  return packed_.digest() ^ (exploded_ ? counts_.digest : 0);
+  return packed_digest() ^ (exploded_ ? counts_.digest : 0);
 }
 
 ObjectStore::~ObjectStore() {
@@ -122,6 +122,7 @@ Result<StoredObject*> ObjectStore::open(PartitionId partition, uint64_t hash, st
   if (Status loaded = load(*object); !loaded.ok()) {
     if (!planted(Bug::kUnreadableIsAbsent)) return noted(partition, std::move(loaded));
     object->packed_ = crdt::Object();
+    object->packed_digest_ = 0;
     object->exploded_ = false;
   }
   object->cost_ = cost_of(*object);
@@ -156,6 +157,7 @@ Status ObjectStore::load(StoredObject& object) {
     object.counts_.digest = in.u64();
   }
   object.packed_ = crdt::Object::decode(in);
+  object.packed_digest_.reset();
   if (!in.done()) return corrupt(object.key_);
   object.stored_ = true;
   object.counted_ = object.visible();
@@ -229,11 +231,12 @@ void ObjectStore::mark_dirty(StoredObject& object) {
 Status ObjectStore::update(StoredObject& object, std::string_view path, crdt::Leaf leaf) {
   mark_dirty(object);
   if (keeps_inside(object, path)) {
+    uint64_t digest_before = 0;
     if (const crdt::Leaf* before = object.packed_.find(path)) {
-      object.digest_change_ ^= visible_digest(path, *before);
+      digest_before = object.digest_of(path, *before);
       object.resets_change_ ^= before->resets_hash();
     }
-    object.digest_change_ ^= visible_digest(path, leaf);
+    object.change_digest(digest_before, visible_digest(path, leaf));
     object.resets_change_ ^= leaf.resets_hash();
     object.packed_.set(path, std::move(leaf));
     return Status::Ok();
@@ -275,6 +278,7 @@ void ObjectStore::explode(StoredObject& object) {
     overlay_[leaf_row(base, path)] = std::move(value);
   }
   object.packed_ = std::move(rest);
+  object.packed_digest_.reset();
   object.exploded_ = true;
   object.summary_.valid = false;
 }

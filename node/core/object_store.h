@@ -81,12 +81,28 @@ class StoredObject {
     return summary_;
   }
   void summarize() const;
+  uint64_t packed_digest() const {
+    if (!packed_digest_) packed_digest_ = packed_.digest();
+    return *packed_digest_;
+  }
+  // What `leaf` of packed_ adds to it. That of the only leaf is known mostly: a string that is replaced is not read
+  // again.
+  uint64_t digest_of(std::string_view path, const crdt::Leaf& leaf) const {
+    if (!leaf.visible()) return 0;
+    return packed_.rows().size() == 1 ? packed_digest() : leaf.digest(path);
+  }
+  // Notes that a leaf of packed_ which had the digest `before` has, or will have, `after`.
+  void change_digest(uint64_t before, uint64_t after) {
+    digest_change_ ^= before ^ after;
+    if (packed_digest_) *packed_digest_ ^= before ^ after;
+  }
 
   std::string key_;
   PartitionId partition_;
   mutable Summary summary_;
   uint64_t hash_ = 0;
   crdt::Object packed_;
+  mutable std::optional<uint64_t> packed_digest_ = 0;  // XOR over its visible leaves, if it was worked out
   bool exploded_ = false;
   Counts counts_;               // of the leaf rows of an exploded object
   uint64_t digest_change_ = 0;  // by what the turn did, as PartitionTree::change() takes it
@@ -124,10 +140,10 @@ class ObjectStore {
     }
     mark_dirty(object);
     crdt::Leaf& inside = object.packed_.at(path);
-    object.digest_change_ ^= visible_digest(path, inside);
+    const uint64_t before = object.digest_of(path, inside);
     object.resets_change_ ^= inside.resets_hash();
     change(inside);
-    object.digest_change_ ^= visible_digest(path, inside);
+    object.change_digest(before, visible_digest(path, inside));
     object.resets_change_ ^= inside.resets_hash();
     if (inside.empty()) object.packed_.erase(path);
     return Status::Ok();
