@@ -27,7 +27,8 @@ void DotIndex::add(const crdt::Dot& dot, uint64_t record) {
 void DotIndex::remove(const crdt::Dot& dot) {
   auto row = rows_.find(dot.actor);
   if (row == rows_.end()) return;
-  auto at = find_seq(row->second, dot.seq);
+  // Records leave in the order in which they came, so it is the first one mostly.
+  auto at = row->second.front().seq == dot.seq ? row->second.begin() : find_seq(row->second, dot.seq);
   if (at == row->second.end() || at->seq != dot.seq) return;
   row->second.erase(at);
   --size_;

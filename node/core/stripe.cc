@@ -365,13 +365,18 @@ void Stripe::stop(Now now) {
 
 // --- looking in ------------------------------------------------------------------------------------------------------
 
+uint64_t Stripe::keys() const {
+  uint64_t keys = 0;
+  for (const auto& [id, p] : impl_->partitions_) keys += p.keys;
+  return keys;
+}
+
 const StripeStats& Stripe::stats() const {
   StripeStats& stats = impl_->stats_;
   stats.cache_hits = impl_->store_.hits();
   stats.cache_misses = impl_->store_.misses();
   stats.cache_bytes = impl_->store_.cache_bytes();
-  stats.keys = 0;
-  for (const auto& [id, p] : impl_->partitions_) stats.keys += p.keys;
+  stats.keys = keys();
   stats.log_entries = impl_->logged_dots_;
   stats.pending_operations = impl_->pending_.size() + impl_->gated_;
   stats.partitions = impl_->partitions_.size();

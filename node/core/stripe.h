@@ -284,6 +284,7 @@ class Stripe {
 
   // --- looking in
   const StripeStats& stats() const;
+  uint64_t keys() const;  // as stats() has it, for who asks after each turn
   std::vector<PeerLag> lag(Now now) const;
   // Per replica and origin; pairs of which nothing is missing, or nothing is known, are left out.
   std::vector<OriginLag> origin_lag(Now now) const;

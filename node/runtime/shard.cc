@@ -612,7 +612,7 @@ void Shard::arm_tick() {
   for (auto& driver : drivers_) {
     const auto deadline = driver->stripe().next_deadline();
     if (deadline && (!next || *deadline < *next)) next = deadline;
-    keys += driver->stripe().stats().keys;
+    keys += driver->stripe().keys();
   }
   keys_.store(keys, std::memory_order_relaxed);
   if (next == armed_) return;
