@@ -80,6 +80,12 @@ void decode_leaf_change(Decoder& in, Change& c) {
 
 }  // namespace
 
+size_t Delta::size_hint() const {
+  size_t size = key.size() + 24;
+  for (const Change& c : changes) size += c.path.size() + c.value.size() + 64 + c.superseded.size() * 24;
+  return size;
+}
+
 void Delta::encode(Encoder& out) const {
   out.bytes(key);
   out.u64(time.value);

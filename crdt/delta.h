@@ -79,6 +79,7 @@ struct Delta {
   // chain = seq start total:zigzag base-seq:varint [ base:zigzag ], the base only if base-seq is not 0
   // range = clock
   void encode(Encoder& out) const;
+  size_t size_hint() const;  // as Leaf::size_hint()
   // Validates everything that later code relies on: paths, kinds, chain order, dots of one actor in ascending order.
   static Delta decode(Decoder& in);
 

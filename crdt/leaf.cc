@@ -175,6 +175,12 @@ void encode_content(Encoder& out, const Leaf& leaf) {
 
 }  // namespace
 
+size_t Leaf::size_hint() const {
+  size_t size = 8 + chains.size() * 48 + resets.size() * 96;
+  for (const Entry& e : entries) size += e.value.size() + 32;
+  return size;
+}
+
 void Leaf::encode(Encoder& out) const {
   encode_content(out, *this);
   encode_resets(out);
@@ -214,6 +220,7 @@ uint64_t Leaf::resets_hash() const {
 
 uint64_t Leaf::digest(std::string_view path) const {
   std::string bytes;
+  bytes.reserve(path.size() + size_hint());
   Encoder out(bytes);
   out.bytes(path);
   encode_content(out, *this);

@@ -84,6 +84,8 @@ struct Leaf {
   //        resets:varint { dot seen:varint { actor seq start total } }
   void encode(Encoder& out) const;
   static Leaf decode(Decoder& in);
+  // How many bytes encode() makes, mostly: to have the memory for them at once.
+  size_t size_hint() const;
   // A digest of the causal content (resets excluded) mixed with `path`: equal states hash equal on every replica.
   uint64_t digest(std::string_view path) const;
 

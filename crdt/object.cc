@@ -49,6 +49,12 @@ uint64_t Object::digest() const {
   return digest;
 }
 
+size_t Object::size_hint() const {
+  size_t size = 8;
+  for (const Row& row : rows_) size += row.first.size() + row.second.size_hint();
+  return size;
+}
+
 void Object::encode(Encoder& out) const {
   out.varint(rows_.size());
   for (const Row& row : rows_) {

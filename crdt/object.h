@@ -32,6 +32,7 @@ class Object {
   // object = count:varint { path:bytes leaf }
   void encode(Encoder& out) const;
   static Object decode(Decoder& in);
+  size_t size_hint() const;  // as Leaf::size_hint()
   friend bool operator==(const Object&, const Object&) = default;
 
  private:

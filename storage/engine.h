@@ -32,6 +32,8 @@ class WriteBatch {
   // Removes every key in [begin, end).
   void erase_range(std::string begin, std::string end) { add(Kind::kEraseRange, std::move(begin), std::move(end)); }
 
+  void reserve(size_t more) { changes_.reserve(changes_.size() + more); }
+
   const std::vector<Change>& changes() const { return changes_; }
   std::vector<Change> take_changes() {
     bytes_ = 0;

@@ -162,7 +162,8 @@ void Stripe::Impl::execute_write_now(Caller caller, Request request, Partition& 
     op.phase = Pending::Phase::kWriting;
     op.partition = &p;
     op.needs = wanted;
-    op.answered = {options_.self};
+    op.answered.reserve(p.writers.size());
+    op.answered.push_back(options_.self);
     count_answers(op);
     op.reply = std::move(reply);
     op.request.deadline = request.deadline;
@@ -187,6 +188,7 @@ void Stripe::Impl::publish(Partition& p, const crdt::Delta& delta, uint64_t ack_
   if (observer_ != nullptr) observer_->on_coordinated(p.id.keyspace, p.id.arc, delta, p.replicated());
   std::string encoded;
   if (p.replicated()) {
+    encoded.reserve(delta.size_hint());
     Encoder out(encoded);
     delta.encode(out);
     replicate(p, encoded, ack_id, wanted, op);

@@ -370,11 +370,12 @@ void ObjectStore::flush(storage::WriteBatch& batch, const std::function<void(con
   std::sort(dirty_.begin(), dirty_.end(), [](const StoredObject* a, const StoredObject* b) {
     return std::tie(a->partition_, a->hash_, a->key_) < std::tie(b->partition_, b->hash_, b->key_);
   });
+  batch.reserve(dirty_.size() + overlay_.size() + 1);  // and the record of the turn
   for (StoredObject* object : dirty_) {
     object->dirty_ = false;
     std::string row = header_row(object_base(object->partition_, object->hash_, object->key_));
     std::string value;
-    value.reserve(object->cost_);  // mostly what it takes, and one allocation
+    value.reserve(object->packed_.size_hint());
     Encoder out(value);
     if (!object->exploded_) {
       out.u8(kPacked);

@@ -17,6 +17,7 @@ void Stripe::Impl::replicate(Partition& p, std::string_view encoded, uint64_t ac
     bool counts = counts_for(wanted.owners, p.owner_counts) ||
                   (wanted.others && (local || counts_for(*wanted.others, p.other_counts)));
     std::vector<NodeIndex> targets;
+    targets.reserve(p.writers.size());
     for (NodeIndex n : p.writers) {
       if (n != options_.self && region_of(n) == region && peers_[n].reachable) targets.push_back(n);
     }
@@ -27,8 +28,9 @@ void Stripe::Impl::replicate(Partition& p, std::string_view encoded, uint64_t ac
     if (local) {
       for (NodeIndex n : targets) {
         if (message.ack_id != 0) peers_[n].digests.sent(message.ack_id, now_.instant);
-        send(n, bytes);
+        if (n != targets.back()) send(n, bytes);
       }
+      send(targets.back(), std::move(bytes));
       stats_.deltas_sent += targets.size();
     } else {
       send(targets[p.id.arc % targets.size()], std::move(bytes));

@@ -79,15 +79,16 @@ std::string object_position(PartitionId id, uint64_t hash) {
 }
 
 std::string object_base(PartitionId id, uint64_t hash, std::string_view key) {
-  std::string base = object_position(id, hash);
+  std::string base;
+  base.reserve(key.size() + 32);  // also for what header_row() and leaf_position() add
+  base += object_position(id, hash);
   Encoder(base).bytes(key);
   return base;
 }
 
-std::string header_row(std::string_view base) {
-  std::string row(base);
-  row.push_back('\0');
-  return row;
+std::string header_row(std::string base) {
+  base.push_back('\0');
+  return base;
 }
 
 std::string leaf_position(std::string_view base, uint64_t hash) {

@@ -49,7 +49,7 @@ std::string stage_row(PartitionId id, uint64_t step);
 std::string object_prefix(PartitionId id);                   // of all objects and leaves of the partition
 std::string object_position(PartitionId id, uint64_t hash);  // of those whose key hashes to `hash` or above
 std::string object_base(PartitionId id, uint64_t hash, std::string_view key);  // of one object's rows
-std::string header_row(std::string_view base);
+std::string header_row(std::string base);
 std::string leaf_row(std::string_view base, std::string_view path);
 std::string leaf_position(std::string_view base, uint64_t step_hash);
 // The key behind all keys that start with `prefix`.

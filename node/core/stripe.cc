@@ -192,6 +192,7 @@ Output Stripe::Impl::take_output() {
   }
   Output output = std::move(out_);
   out_ = Output();
+  out_.answers.reserve(output.answers.size());  // the next turn will be about as large
   return output;
 }
 
