@@ -183,8 +183,8 @@ void Stripe::Impl::on_announce(NodeIndex from, AnnounceMessage m) {
 }
 
 // A replica that has a write acknowledges it by announcing it, too: the write or its ack was lost, as happens while a
-// connection comes back, and catch-up has brought it there. Not where an ack means an fsync,
-// nor when the replica knows of a later epoch: by that it may have refused the ack (the fence).
+// connection comes back, and catch-up has brought it there. Not where an ack means an fsync, nor when the replica knows
+// of a later epoch: by that it may have refused the ack (the fence).
 void Stripe::Impl::count_announced(NodeIndex from, const AnnounceMessage& m) {
   if (m.epoch > config_->epoch && !planted(Bug::kAnnouncedUnfenced)) return;
   std::vector<uint64_t> ids;
@@ -287,9 +287,9 @@ void Stripe::Impl::heard(NodeIndex from) {
 }
 
 void Stripe::Impl::set_unreachable(NodeIndex peer) {
+  peers_[peer].stops_until = {};
   if (!peers_[peer].reachable) return;
   peers_[peer].reachable = false;
-  peers_[peer].stops_until = {};
   peers_[peer].digests.forget_awaited();
   peers_[peer].coordinated.forget_awaited();
   fail_operations_of(peer);

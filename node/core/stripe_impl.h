@@ -353,15 +353,15 @@ struct Stripe::Impl {
   void on_second_look(NodeIndex from, const ReadReplyMessage& m);
   void tell(NodeIndex node, PartitionId id, Laggard& laggard);
   void on_nudge(NodeIndex from, const NudgeMessage& m);
+  bool may_read_repair();
+  void send_read_repair(NodeIndex to, std::string bytes);
+  void charge_read_repair(NodeIndex to, PartitionId id, size_t bytes);
 
-  // farewell.cc
+  // --- farewell.cc
   bool drain();
   void on_farewell(NodeIndex from, const FarewellMessage& m);
   void believe_stopping(NodeIndex peer);
   bool stops(NodeIndex peer) const;
-  bool may_read_repair();
-  void send_read_repair(NodeIndex to, std::string bytes);
-  void charge_read_repair(NodeIndex to, PartitionId id, size_t bytes);
 
   // --- hedge.cc
   std::vector<NodeIndex> ranked(const std::vector<NodeIndex>& nodes, bool to_coordinate) const;

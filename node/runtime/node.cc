@@ -182,7 +182,6 @@ Status Node::open_doors() {
 Status Node::stop() {
   if (std::exchange(stopped_, true)) return {};
   context_.draining = true;
-  control_->stop();
   Shard& first = *context_.shards[0];
   // HTTP stays, so that a load balancer reads "draining" rather than nothing. The other nodes' connections stay too:
   // operations under way need them.
@@ -191,6 +190,7 @@ Status Node::stop() {
     return true;
   });
   send_clients_away();
+  control_->stop();
   const auto limit = std::chrono::steady_clock::now() + std::chrono::microseconds(kDrainLimit.us);
   std::vector<std::future<void>> drained;
   for (auto& shard : context_.shards) drained.push_back(shard->drain());
@@ -217,10 +217,11 @@ Status Node::stop() {
   return status;
 }
 
-// Each client's connection closes behind its next answer, where a request that is under way would not be lost; those
-// that ask nothing for a while close then.
+// Each client's connection closes behind its next answer, where no request that is under way is lost; those that ask
+// nothing for a while close then. A node that is no member any more has no answers to give.
 void Node::send_clients_away() {
-  const auto limit = std::chrono::steady_clock::now() + std::chrono::microseconds(kLastCall.us);
+  const Duration patience = control_->expulsion() ? Duration{0} : kLastCall;
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::microseconds(patience.us);
   bool last_call = false;
   while (!last_call) {
     last_call = std::chrono::steady_clock::now() >= limit;

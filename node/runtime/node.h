@@ -2,9 +2,8 @@
 //
 // Start:  sockets are bound, the stripes of all shards recover, then the doors open, the peers are connected and gossip
 //         begins.
-// Stop:   gossip says goodbye and HTTP that the node drains; the RESP door closes, and clients are sent away for at
-// most
-//         kLastCall; then new requests are refused, and the other nodes pass no more on to it; at most kDrainLimit
+// Stop:   HTTP says that the node drains; the RESP door closes, and clients are sent away for at most kLastCall; gossip
+//         says goodbye; then new requests are refused, and the other nodes pass no more on to it; at most kDrainLimit
 //         later each stripe writes and syncs its last turn; replies are given a moment to leave; all is closed.
 #pragma once
 

@@ -40,8 +40,7 @@ enum class ControlType : uint8_t {
 //   have    = epoch:varint identity:u64 formation:u64 flags:u8 (1 settled, 2 votes, 4 asks)
 //   config, paxos, gossip = the bytes
 //   report  = flags:u8 (1 ready, 2 draining, 4 departed) epoch:varint leftovers:varint bytes-done:varint
-//   bytes-to-do:varint
-//             keys:varint disk:varint memory:varint uptime:varint quarantined:varint alarms:varint
+//             bytes-to-do:varint keys:varint disk:varint memory:varint uptime:varint quarantined:varint alarms:varint
 //             count:varint { keyspace:varint arc:varint since:varint done:u8 }
 struct ControlMessage {
   explicit ControlMessage(ControlType t, std::string b = {}) : type(t), body(std::move(b)) {}
