@@ -1,7 +1,7 @@
 // The inside of a Stripe: its state, and the names of its parts. Each part is a file:
 //   stripe.cc       life: events, turns, the engine's rows, looking in
 //   recovery.cc     what a life finds of the ones before
-//   coordinator.cc  requests: levels, forwarding, answers
+//   coordinator.cc  requests: levels, forwarding, answers (farewell.cc: the end of that)
 //   read_phase.cc   quorum reads, and the order of requests for one key meanwhile
 //   read_repair.cc  replicas that a read found behind are told so
 //   hedge.cc        who is asked first, and who next when an answer is late

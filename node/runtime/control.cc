@@ -286,6 +286,9 @@ void Control::gather_report() {
 // A node that leaves and holds nothing any more sends its clients elsewhere, before the others stop to talk to it:
 // `report` says so once none is left. `clients`: how many there were when the shards were asked.
 void Control::maybe_depart(MemberReport& report, uint64_t clients) {
+  auto send_away = [this](bool last_call) {
+    for (auto& shard : node_.shards) (void)shard->send_clients_away(last_call);
+  };
   const ClusterConfig& config = *membership_.config();
   if (config.nodes[node_.self].state != NodeInfo::State::kLeaving) {
     if (departs_since_) expel("its departure was cancelled when it was over: start it again", false);
@@ -295,20 +298,12 @@ void Control::maybe_depart(MemberReport& report, uint64_t clients) {
     const bool knows = report.ring.epoch >= config.epoch;
     if (!knows || owns_anything(config, node_.self) || report.ring.leftovers > 0) return;
     departs_since_ = now();
-    return send_clients_away(/*last_call=*/false);
+    send_away(/*last_call=*/false);
+    return;
   }
   const Duration since = now() - *departs_since_;
   report.ring.departed = clients == 0 || since >= kDepartLimit;
-  if (!report.ring.departed && since >= kLastCall) send_clients_away(/*last_call=*/true);
-}
-
-void Control::send_clients_away(bool last_call) {
-  for (auto& shard : node_.shards) {
-    shard->post([this, to = shard.get(), last_call] {
-      if (to->number() == 0) node_.close_resp_door();
-      to->depart(last_call);
-    });
-  }
+  if (!report.ring.departed && since >= kLastCall) send_away(/*last_call=*/true);
 }
 
 // The configuration is to say where this node can be found now.

@@ -92,7 +92,6 @@ class Control final : private AdminHost {
   void send(std::vector<Membership::Output::Message> messages);
   void gather_report();
   void maybe_depart(MemberReport& report, uint64_t clients);
-  void send_clients_away(bool last_call);
   void keep_addresses();
   void update_gossip();
   void drain_gossip();

@@ -35,7 +35,6 @@ class ByteConnection : public ShardConnection {
       return;
     }
     session_ = make();
-    if (shard_.departing()) depart(false);
     session_->set_on_output([this] { shard_.mark_dirty(*this); });
   }
 
@@ -45,7 +44,7 @@ class ByteConnection : public ShardConnection {
     stalled_ = stalled_ || session_->paused();
     if (unsent() == 0 && session_->has_output()) {
       output() = session_->take_output();
-      answered_ = true;
+      note_answer();
       flush();
     }
     if (closing()) return;
@@ -54,8 +53,8 @@ class ByteConnection : public ShardConnection {
       stalled_ = session_->paused();
     }
     if (session_->has_output() && unsent() == 0) shard_.mark_dirty(*this);
-    set_reading(!stalled_ && !last_call_);
-    if ((last_call_ || (departing_ && answered_)) && is_idle(*session_) && !session_->has_output() && unsent() == 0) {
+    set_reading(!stalled_ && !last_call());
+    if (is_to_close() && is_idle(*session_) && !session_->has_output() && unsent() == 0) {
       close("the node leaves the cluster");
     } else if (session_->want_close() && !session_->has_output() && unsent() == 0) {
       close("done");
@@ -63,13 +62,6 @@ class ByteConnection : public ShardConnection {
   }
 
   bool is_client() const override { return door() == Door::kResp; }  // whoever watches the node by HTTP goes on
-
-  void depart(bool last_call) override {
-    if (!is_client()) return;
-    if (!std::exchange(departing_, true)) answered_ = false;
-    last_call_ = last_call;
-    shard_.mark_dirty(*this);
-  }
 
  protected:
   virtual std::unique_ptr<Session> make() = 0;
@@ -84,8 +76,7 @@ class ByteConnection : public ShardConnection {
   void on_drained() override { shard_.mark_dirty(*this); }
 
   std::unique_ptr<Session> session_;
-  bool stalled_ = false, departing_ = false, last_call_ = false;
-  bool answered_ = false;  // since it departs
+  bool stalled_ = false;
 };
 
 class RespConnection final : public ByteConnection<resp::RespSession> {
@@ -140,24 +131,17 @@ class RpcConnection final : public ShardConnection {
   void end_turn() override {
     flush();
     if (closing() || !client_) return;
-    set_reading(!client_->paused() && !last_call_ && unsent() < limits::kConnectionOutputBytes / 4);
+    set_reading(!client_->paused() && !last_call() && unsent() < limits::kConnectionOutputBytes / 4);
     if (unsent() > limits::kConnectionOutputBytes) {
       close("does not read its replies");
     } else if (client_->want_close() && unsent() == 0) {
       close(client_->close_reason());
-    } else if ((last_call_ || (departing_ && answered_)) && client_->in_flight() == 0 && unsent() == 0) {
+    } else if (is_to_close() && client_->in_flight() == 0 && unsent() == 0) {
       close("the node leaves the cluster");
     }
   }
 
   bool is_client() const override { return client_ != nullptr; }
-
-  void depart(bool last_call) override {
-    if (!is_client()) return;
-    if (!std::exchange(departing_, true)) answered_ = false;
-    last_call_ = last_call;
-    shard_.mark_dirty(*this);
-  }
 
   void on_config() override {
     if (client_) client_->on_config();
@@ -215,7 +199,6 @@ class RpcConnection final : public ShardConnection {
       decoder_.set_limit(limits::kRequestBytes);
       say_hello();
       client_ = std::make_unique<RpcSession>(shard_.doors().rpc, [this](std::string_view reply) { on_reply(reply); });
-      if (shard_.departing()) depart(false);
       return;
     }
     const NodeIndex peer = shard_.config().node(hello->node);
@@ -277,7 +260,7 @@ class RpcConnection final : public ShardConnection {
   void on_reply(std::string_view payload) {
     if (closing()) return;
     append_frame(output(), FrameKind::kReply, 0, payload);
-    answered_ = true;
+    note_answer();
     shard_.mark_dirty(*this);
   }
 
@@ -295,8 +278,6 @@ class RpcConnection final : public ShardConnection {
   FrameDecoder decoder_;
   std::unique_ptr<BatchReader> batches_;  // from a peer's first batch on
   std::unique_ptr<RpcSession> client_;
-  bool departing_ = false, last_call_ = false;
-  bool answered_ = false;  // since it departs
 };
 
 }  // namespace

@@ -182,13 +182,8 @@ Status Node::open_doors() {
 Status Node::stop() {
   if (std::exchange(stopped_, true)) return {};
   context_.draining = true;
-  Shard& first = *context_.shards[0];
   // HTTP stays, so that a load balancer reads "draining" rather than nothing. The other nodes' connections stay too:
   // operations under way need them.
-  on_shard(first, [this] {
-    if (!acceptors_.empty()) acceptors_[0]->close();
-    return true;
-  });
   send_clients_away();
   control_->stop();
   const auto limit = std::chrono::steady_clock::now() + std::chrono::microseconds(kDrainLimit.us);

@@ -57,6 +57,10 @@ void ShardConnection::on_closed(const std::string&) {
 
 // --- life
 
+void ShardConnection::note_answer() {
+  answered_ = answered_ || shard_.sends_clients_away_;
+}
+
 Shard::Shard(NodeContext& node, uint32_t number)
     : node_(node),
       config_(node.first_config),
@@ -165,12 +169,6 @@ void Shard::adopt(std::shared_ptr<const ClusterConfig> config) {
   tell_of_links();
   const std::vector<ShardConnection*> open(connections_.begin(), connections_.end());
   for (ShardConnection* connection : open) connection->on_config();
-}
-
-void Shard::depart(bool last_call) {
-  touched_ = departing_ = true;
-  const std::vector<ShardConnection*> open(connections_.begin(), connections_.end());
-  for (ShardConnection* connection : open) connection->depart(last_call);
 }
 
 uint64_t Shard::clients() const {
@@ -292,7 +290,13 @@ std::future<uint64_t> Shard::send_clients_away(bool last_call) {
   auto promise = std::make_shared<std::promise<uint64_t>>();
   std::future<uint64_t> result = promise->get_future();
   post([this, promise, last_call] {
-    depart(last_call);
+    touched_ = sends_clients_away_ = true;
+    if (number_ == 0) node_.close_resp_door();
+    for (ShardConnection* connection : connections_) {
+      if (!connection->is_client()) continue;
+      connection->last_call_ = last_call;
+      mark_dirty(*connection);
+    }
     promise->set_value(clients());
   });
   return result;

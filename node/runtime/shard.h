@@ -84,21 +84,18 @@ struct NodeContext {
   Shard& shard_of_stripe(uint32_t stripe) { return *shards[stripe % shards.size()]; }
 };
 
-// A connection of a door as the shard sees it.
 // Clients of a node that leaves or stops may ask until then.
 inline constexpr Duration kLastCall = Duration::seconds(1);
 
+// A connection of a door as the shard sees it.
 class ShardConnection : public TcpStream {
  public:
   // Takes and writes what there is to write; called at the end of a turn in which mark_dirty(*this) was called.
   virtual void end_turn() = 0;
   // The shard works by another configuration now.
   virtual void on_config() {}
-  // Whether a client waits behind it, which a node that leaves sends elsewhere.
+  // Whether a client waits behind it, which a node that leaves or stops sends elsewhere.
   virtual bool is_client() const { return false; }
-  // This node leaves the cluster, or stops: a client's connection closes behind its next answer, when the client is
-  // least likely to be asking something. `last_call`: it closes as soon as nothing of it waits for an answer.
-  virtual void depart(bool /*last_call*/) {}
   // When the shard should close it if it has not come further by then. REQUIRES: expect_progress() was called.
   virtual std::optional<Instant> expires() const { return std::nullopt; }
   Door door() const { return door_; }
@@ -108,6 +105,12 @@ class ShardConnection : public TcpStream {
   ShardConnection(Shard& shard, Door door, bool accepted);
   ~ShardConnection() override;
   void on_closed(const std::string& reason) override;
+  // To be called with each answer.
+  void note_answer();
+  // A client's connection whose client is sent away is to close once nothing of it waits for an answer: behind the next
+  // answer, when the client is least likely to be asking something, or at the last call, from which on nothing is read.
+  bool is_to_close() const { return is_client() && (last_call_ || answered_); }
+  bool last_call() const { return last_call_; }
 
   Shard& shard_;
   Door door_;
@@ -116,6 +119,8 @@ class ShardConnection : public TcpStream {
   friend class Shard;
   const bool accepted_;
   bool dirty_ = false;
+  bool answered_ = false;   // since clients are sent away
+  bool last_call_ = false;  // only of a client
 };
 
 // The part of Metrics that one shard knows.
@@ -171,7 +176,8 @@ class Shard {
   void finish();
   // Bytes that connections have not taken yet.
   std::future<size_t> unsent();
-  // As depart(); how many connections of clients there are still.
+  // This node leaves the cluster, or stops: its RESP door closes, and so do clients' connections, as is_to_close()
+  // says, also those that come later. How many connections of clients there are still.
   std::future<uint64_t> send_clients_away(bool last_call);
 
   // --- on the shard's thread
@@ -203,9 +209,6 @@ class Shard {
   // REQUIRES: the stripe is one of this shard's.
   Stripe& stripe(uint32_t number) { return driver_of(number).stripe(); }
   void for_each_stripe(const std::function<void(Stripe&)>& visit);
-  // See ShardConnection::depart(). Connections that come later depart from the start.
-  void depart(bool last_call);
-  bool departing() const { return departing_; }
   StreamContext& streams() { return streams_; }
   uv_loop_t* loop() { return &loop_; }
   Rng& rng() { return rng_; }
@@ -271,7 +274,7 @@ class Shard {
   std::optional<Instant> armed_;  // when tick_ fires
   bool outbox_dirty_ = false;
   bool touched_ = false;  // something happened in this turn
-  bool departing_ = false;
+  bool sends_clients_away_ = false;
 
   std::vector<std::unique_ptr<ShardInbox>> inboxes_;  // by sending shard
   std::vector<Remote> remotes_;                       // by shard
