@@ -65,7 +65,7 @@ for (const client of clients) {
   }));
 
   test(`${client.name}: log in, touch, expire and log out while nodes are killed`, { skip: client.skip, timeout: 90_000 },
-       () => with_cluster(client, async (cluster, open) => {
+       (t) => with_cluster(client, async (cluster, open) => {
     const db = await open(0);
     const user = await open(1);
     await user.set('sess:ann', '{"user":"ann"}', 600);
@@ -73,7 +73,7 @@ for (const client of clients) {
 
     // Every request writes something of its own and reads it back through the same client.
     const acknowledged = [];
-    const load = new Load(async (n) => {
+    const load = new Load(t, async (n) => {
       const field = `item ${n}`;
       await db.hset(`cart:${n % 20}`, field, String(n));
       await db.set(`last:${n % 20}:${n}`, field, 600);

@@ -78,7 +78,7 @@ for (const [store_module, client_name] of combinations) {
   const client = client_named(client_name);
   const name = `express-session with ${store_module.replace('redis', 'redis ')} and ${client_name}`;
   test(`${name}: log in, touch, expire, log out, a node killed in between`, { skip: client.skip, timeout: 90_000 },
-       async () => {
+       async (t) => {
     const cluster = await Cluster.start();
     const adapter = await client.open(cluster, 1);
     const RedisStore = await redis_store(store_module);
@@ -119,7 +119,7 @@ for (const [store_module, client_name] of combinations) {
       }));
       const short = new Browser(port);
       await short.request('POST', '/login/short?seconds=2');
-      const load = new Load(async (n) => {
+      const load = new Load(t, async (n) => {
         const who = n % people.length;
         const { status, body } = await people[who].request('GET', '/me');
         assert.equal(status, 200, `person${who} was logged out`);

@@ -67,6 +67,16 @@ After an error of a command about several keys, such as `MSET` or `DEL`, some of
 - Keys, fields and elements have at most 16 KB, values 8 MB, a request 32 MB and 65536 arguments.
 - `SCAN` cursors are positions in the hash space; a walk can be continued on another node.
 - A cursor that no reply can have given (above 52 bits for `SCAN`, 63 for the others) is invalid.
+
+## Clients
+
+ioredis 5 and 6 and node-redis 4, 5 and 6 are tested as they are while nodes are killed (`tests/e2e/clients.test.mjs`, with
+connect-redis 7 to 9 in `sessions.test.mjs`). Give a client the addresses of all nodes, and let it connect again at once.
+
+Give node-redis 5 and 6 `disableOfflineQueue: true`. A command that is queued in the same turn of the event loop in which
+the connection breaks may else be written to the broken one (seen with 5.12.1; the code of 6.3.1 is the same there). Nobody
+answers it, so the first answers on the next connection go to the wrong commands, and the client waits for ever. Without the
+queue such a command fails at once, and the application asks again.
 )";
 
 void row(std::string& text, const Command& command) {

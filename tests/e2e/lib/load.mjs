@@ -13,8 +13,10 @@ export class Load {
   #stopped = false;
   #workers = [];
 
-  // Runs `request(n)` with n = 0, 1, 2 … in `workers` loops until stop().
-  constructor(request, { workers = 4, give_up_ms = 8000 } = {}) {
+  // Runs `request(n)` with n = 0, 1, 2 … in `workers` loops until stop(), or until the test `t` has ended, however it does:
+  // a loop that went on would keep the test's process from ending.
+  constructor(t, request, { workers = 4, give_up_ms = 8000 } = {}) {
+    t.after(() => { this.#stopped = true; });
     let next = 0;
     const work = async () => {
       while (!this.#stopped) {
