@@ -4,7 +4,7 @@
 // refused before anything was done, and is passed on to another node by the one that sent it.
 //
 // A farewell is repeated until it is answered, and believed until the connection breaks or the node announces itself
-// anew, for ten seconds at most: one that comes late must not outlive the stop that it is about for long.
+// anew, for ten seconds at most. It names the life that stops: one that comes late says nothing about the next.
 
 #include "base/planted.h"
 #include "node/core/stripe_impl.h"
@@ -36,7 +36,7 @@ bool Stripe::Impl::drain() {
   for (NodeIndex n = 0; n < peers_.size(); ++n) {
     if (!peers_[n].reachable || peers_[n].let_go) continue;
     awaited = true;
-    if (say) send(n, FarewellMessage{false}.encode());
+    if (say) send(n, FarewellMessage{false, actor_.epoch}.encode());
   }
   if (planted(Bug::kFarewellNotAwaited)) awaited = false;
   return pending_.empty() && gated_ == 0 && (!awaited || farewell_until_ <= now_.instant);
@@ -44,11 +44,12 @@ bool Stripe::Impl::drain() {
 
 void Stripe::Impl::on_farewell(NodeIndex from, const FarewellMessage& m) {
   if (m.answer) {
-    peers_[from].let_go = true;
+    if (m.instance == actor_.epoch) peers_[from].let_go = true;
     return;
   }
+  if (m.instance < peers_[from].instance) return;  // it has started anew since
   believe_stopping(from);
-  send(from, FarewellMessage{true}.encode());
+  send(from, FarewellMessage{true, m.instance}.encode());
 }
 
 void Stripe::Impl::believe_stopping(NodeIndex peer) {

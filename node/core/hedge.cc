@@ -94,9 +94,13 @@ void Stripe::Impl::begin_hedging(uint64_t id, Pending& op) {
   hedge_budget_.earn();
   Duration wait = hedge_wait(op);
   Duration far{std::max(options_.hedge_delay.us, 2 * wait.us)};
-  // Where somebody stands still again and again, long answers become usual. Within a region they are not put up with.
+  // Where somebody stands still again and again, long answers become usual. Within a region they are not put up with, the
+  // less where this node coordinates for one that has waited, too: both may have asked the one that stands still.
   bool near = std::all_of(op.asked.begin(), op.asked.end(), [&](NodeIndex n) { return region_of(n) == my_region_; });
-  if (near) far.us = std::min(far.us, 2 * options_.hedge_delay.us);
+  if (near) {
+    const bool for_another = op.caller.origin != kNoNode;
+    far.us = std::min(far.us, options_.hedge_delay.us * (for_another ? 2 : 3) / 2);
+  }
   op.last_resort_at = now_.instant + far;
   arm_hedge(id, op, op.asked.empty() ? op.last_resort_at : std::min(now_.instant + wait, op.last_resort_at));
 }

@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "base/msgpack.h"
+#include "base/planted.h"
 #include "node/core/message_codec.h"
 
 namespace cartwheel::node {
@@ -90,7 +91,8 @@ std::optional<MessageType> message_type(std::string_view bytes) {
   MsgReader r(bytes);
   r.array();
   uint64_t type = r.uint();
-  if (!r.ok() || type < 1 || type > static_cast<uint64_t>(MessageType::kNudge)) return {};
+  if (!r.ok() || type < 1 || type > static_cast<uint64_t>(kNewestMessageType)) return {};
+  if (planted(Bug::kFarewellNotKnown) && type == static_cast<uint64_t>(MessageType::kFarewell)) return {};
   return static_cast<MessageType>(type);
 }
 
@@ -394,14 +396,15 @@ Result<AnnounceAckMessage> AnnounceAckMessage::decode(std::string_view bytes) {
 
 std::string FarewellMessage::encode() const {
   std::string out;
-  MsgWriter w = begin(out, MessageType::kFarewell, 1);
+  MsgWriter w = begin(out, MessageType::kFarewell, 2);
   w.boolean(answer);
+  w.uint(instance);
   return out;
 }
 
 Result<FarewellMessage> FarewellMessage::decode(std::string_view bytes) {
-  MsgReader r = open(bytes, MessageType::kFarewell, 1);
-  FarewellMessage m{r.boolean()};
+  MsgReader r = open(bytes, MessageType::kFarewell, 2);
+  FarewellMessage m{r.boolean(), r.uint()};
   return finished(r, m);
 }
 

@@ -37,6 +37,7 @@ enum class MessageType : uint8_t {
   kNudge = 15,
   kFarewell = 16,
 };
+constexpr MessageType kNewestMessageType = MessageType::kFarewell;
 
 // Whether a request of a client waits for this message, so that it should not be held back to be sent in company. False
 // for what does not decode.
@@ -141,9 +142,10 @@ struct AnnounceAckMessage {
 };
 
 // From a node that is about to stop: pass no more requests on to me. From the one that was told (`answer`): what I have
-// passed on is before this. [type, answer]
+// passed on is before this. `instance` is of the life that stops. [type, answer, instance]
 struct FarewellMessage {
   bool answer = false;
+  uint64_t instance = 0;
   std::string encode() const;
   static Result<FarewellMessage> decode(std::string_view bytes);
 };

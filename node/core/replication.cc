@@ -138,11 +138,11 @@ void Stripe::Impl::on_announce(NodeIndex from, AnnounceMessage m) {
     peer.acked_version = 0;
     peer.epoch = 0;
     peer.as_of = WallTime{INT64_MIN};
+    peer.stops_until = {};
     for (auto& [id, kept] : fallbacks_) kept.owners.erase(from);  // it may have lost some of it
     // Clocks of the old life stay known to be there: a restart keeps them, and if it lost some, its new announcement
     // says so at once.
   }
-  if (m.since == 0) peer.stops_until = {};  // it has started anew
   if (m.since > peer.version) return send(from, AnnounceAckMessage{m.instance, peer.version}.encode());
   if (m.since == 0 && peer.version == 0) {
     for (auto& [id, p] : partitions_) {

@@ -233,16 +233,16 @@ void Stripe::on_message(NodeIndex from, std::string_view bytes, Now now) {
   Impl& s = *impl_;
   s.begin_event(now);
   auto type = message_type(bytes);
+  if (!type) ++s.stats_.unknown_messages;
   if (!type || from >= s.peers_.size() || from == s.options_.self || s.config_->nodes[from].removed()) {
     ++s.stats_.rejected_messages;
     return;
   }
   s.heard(from);
   auto handle = [&](auto message, auto handler) {
-    if (message.ok())
-      handler(std::move(*message));
-    else
-      ++s.stats_.rejected_messages;
+    if (message.ok()) return handler(std::move(*message));
+    ++s.stats_.rejected_messages;
+    ++s.stats_.unknown_messages;
   };
   switch (*type) {
     case MessageType::kWrite:

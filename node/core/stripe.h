@@ -147,6 +147,7 @@ struct StripeStats {
   // requests that were sent to find out whether a replica is still slow.
   uint64_t shared_reads = 0, hedges = 0, hedges_won = 0, hedges_refused = 0, probes = 0;
   uint64_t rejected_messages = 0;  // malformed, or with a time too far in the future
+  uint64_t unknown_messages = 0;   // of these, those whose type or encoding is not one that this version knows
   uint64_t expired_objects = 0;
   uint64_t loaded_rows = 0, loaded_bytes = 0;  // by snapshots of partitions that this node got
   // Of the tree exchange: messages and bytes of it that were sent, summaries among them, partitions found to differ at

@@ -35,6 +35,7 @@ Json stats_document(const StripeStats& s) {
           {"hedges_refused", s.hedges_refused},
           {"probes", s.probes},
           {"rejected_messages", s.rejected_messages},
+          {"unknown_messages", s.unknown_messages},
           {"expired_objects", s.expired_objects},
           {"loaded_rows", s.loaded_rows},
           {"loaded_bytes", s.loaded_bytes},

@@ -11,7 +11,7 @@ namespace cartwheel::node {
 
 void add(StripeStats& to, const StripeStats& from) {
   // A counter that is added to StripeStats has to be added here: the size tells when that was forgotten.
-  static_assert(sizeof(StripeStats) == 65 * sizeof(uint64_t), "sum the new counters too");
+  static_assert(sizeof(StripeStats) == 66 * sizeof(uint64_t), "sum the new counters too");
   to.reads += from.reads;
   to.writes += from.writes;
   to.forwards += from.forwards;
@@ -65,6 +65,7 @@ void add(StripeStats& to, const StripeStats& from) {
   to.hedges_refused += from.hedges_refused;
   to.probes += from.probes;
   to.rejected_messages += from.rejected_messages;
+  to.unknown_messages += from.unknown_messages;
   to.expired_objects += from.expired_objects;
   to.loaded_rows += from.loaded_rows;
   to.loaded_bytes += from.loaded_bytes;

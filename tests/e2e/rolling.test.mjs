@@ -18,7 +18,8 @@ test('a rolling restart under load loses nothing, and no request fails', { timeo
   load.tell({ phase: 'restarts' });
   for (const node of cluster.members) {
     load.use(cluster.members.filter((each) => each !== node));
-    const { code } = await node.terminate();
+    const { code, ms } = await node.terminate();
+    console.log(`${node.name} stopped in ${ms.toFixed(0)} ms`);
     assert.equal(code, 0, node.log_tail());
     await node.start();
     await cluster.wait_ready();
@@ -28,6 +29,7 @@ test('a rolling restart under load loses nothing, and no request fails', { timeo
   for (const node of cluster.members) {
     const lost = await lost_writes(node, state);
     assert.equal(lost.length, 0, `${node.name} lost ${lost.length}: ${lost.slice(0, 5)}`);
+    assert.deepEqual(await node.metrics(['cartwheel_replication_unknown_messages_total']), [0], node.name);
   }
   assert.ok(state.phases.restarts.length > 1_000);
   assert.deepEqual(state.errors, []);

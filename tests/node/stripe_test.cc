@@ -27,13 +27,41 @@ TEST(Message, RequestsWaitForSomeMessagesAndForOthersNot) {
 
 TEST(Message, AFarewellComesBackAsItWas) {
   for (const bool answer : {false, true}) {
-    const std::string bytes = FarewellMessage{answer}.encode();
+    const std::string bytes = FarewellMessage{answer, 1'234'567'890'123}.encode();
     const auto back = FarewellMessage::decode(bytes);
     ASSERT_TRUE(back.ok());
     EXPECT_EQ(back->answer, answer);
+    EXPECT_EQ(back->instance, 1'234'567'890'123u);
     for (size_t n = 0; n < bytes.size(); ++n) EXPECT_FALSE(FarewellMessage::decode(bytes.substr(0, n)).ok());
     EXPECT_FALSE(FarewellMessage::decode(bytes + '\0').ok());
   }
+}
+
+TEST(Stripe, AFarewellThatComesLateSaysNothingAboutTheNextLife) {
+  StripeCluster cluster({2}, "local_quorum", {}, 8, 1);
+  Operation get;
+  get.verb = Verb::kGet;
+  const auto owner = [&] {
+    return cluster.config().assignments[0].owners[arc_of(get.key, cluster.config().partitions)][0];
+  };
+  for (int i = 0; get.key.empty() || owner() != 1; ++i) get.key = "k" + std::to_string(i);
+  std::string farewell;
+  cluster.on_message = [&](NodeIndex from, const Output::Message& m) {
+    if (from == 1 && FarewellMessage::decode(m.bytes).ok()) farewell = m.bytes;
+  };
+  EXPECT_FALSE(cluster[1].drain(cluster.now()));
+  cluster.settle(1);
+  cluster.deliver();
+  EXPECT_TRUE(cluster[1].drain(cluster.now())) << "it has been answered";
+  ASSERT_NE(farewell, "");
+  EXPECT_EQ(cluster.call(0, get).status.code(), Code::kUnavailable);
+  cluster.kill(1);
+  cluster.boot(1);
+  cluster.run(Duration::seconds(2));
+  ASSERT_TRUE(cluster.call(0, get).status.ok());
+  cluster[0].on_message(1, farewell, cluster.now());
+  cluster.settle(0);
+  EXPECT_TRUE(cluster.call(0, get).status.ok());
 }
 
 TEST(Stripe, AnyNodeServesWhatAnyOtherWrote) {

@@ -103,6 +103,11 @@ Verdict check_answered(const SimWorld& world) {
   return {};
 }
 
+Verdict check_understood(const SimWorld& world) {
+  const uint64_t n = world.total(&node::StripeStats::unknown_messages);
+  return n > 0 ? std::to_string(n) + " messages were not understood" : Verdict();
+}
+
 Verdict check_healthy(const SimWorld& world) {
   for (const OpRecord& op : world.history().ops()) {
     if (op.outcome == Outcome::kUnknown || op.reply.status.code() == Code::kUnavailable ||

@@ -46,6 +46,9 @@ Verdict check_purged(SimWorld& world);
 // Every request has been answered and nothing waits inside.
 Verdict check_answered(const SimWorld& world);
 
+// Every message that came was one that its receiver knows: the simulator damages none.
+Verdict check_understood(const SimWorld& world);
+
 // Without a fault nobody repairs anything and nothing is refused but for what it asks.
 Verdict check_healthy(const SimWorld& world);
 

@@ -139,6 +139,7 @@ TEST_P(PlantedRollingRestart, FailsARequest) {
 
 INSTANTIATE_TEST_SUITE_P(Stop, PlantedRollingRestart,
                          testing::Values(Planted{Bug::kFarewellNotAwaited, "FarewellNotAwaited"},
+                                         Planted{Bug::kFarewellNotKnown, "FarewellNotKnown"},
                                          Planted{Bug::kReachableUnlinked, "ReachableUnlinked"},
                                          Planted{Bug::kRefusedIsFailed, "RefusedIsFailed"}),
                          [](const auto& test) { return std::string(test.param.name); });

@@ -333,6 +333,7 @@ class Run {
     if (!world_.run_until([this] { return stopped() || world_.converged(); }, kConvergenceLimit))
       return "never at rest";
     if (Verdict wrong = check_answered(world_)) return wrong;
+    if (Verdict wrong = check_understood(world_)) return wrong;
     if (Verdict wrong = check_oracle(world_)) return wrong;
     if (Verdict wrong = check_acknowledged(world_)) return wrong;
     if (Verdict wrong = check_kept(world_)) return wrong;

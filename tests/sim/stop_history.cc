@@ -3,6 +3,7 @@
 #include <string>
 
 #include "base/rng.h"
+#include "tests/sim/checkers.h"
 #include "tests/sim/sim_world.h"
 
 namespace cartwheel::sim {
@@ -33,6 +34,7 @@ class RollingRestart {
       if (!ask_while(n, [&] { return !is_ready(n); })) return "node " + std::to_string(n) + " does not get ready";
     }
     world_.run_for(Duration::seconds(5));
+    if (Verdict wrong = check_understood(world_)) return wrong;
     for (const OpRecord& op : world_.history().ops()) {
       if (op.outcome != Outcome::kOk) return to_string(op);
     }

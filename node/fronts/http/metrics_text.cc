@@ -136,6 +136,8 @@ void write_replication(TextWriter& out, const StripeStats& s) {
   out.counter("cartwheel_replication_deltas_skipped_total", "Deltas that were here already.", s.deltas_skipped);
   out.counter("cartwheel_replication_rejected_messages_total",
               "Messages of other nodes that were malformed or dated in the future.", s.rejected_messages);
+  out.counter("cartwheel_replication_unknown_messages_total",
+              "Messages of other nodes of a type or an encoding that this version does not know.", s.unknown_messages);
   out.gauge("cartwheel_replication_log_entries", "Dots that some replica may still lack.", s.log_entries);
   out.gauge("cartwheel_clock_rows", "Rows of all partition clocks: one per writing life of a node, or per fold.",
             s.clock_rows);
