@@ -58,11 +58,18 @@ Verdict check_read(const SimWorld& world, const Session& session, const OpRecord
            !excused_by_loss(world, write.invoked_us, read.invoked_us, read.ended_us) && !excused_as_gone(world, write);
   };
   bool set = false;
-  int64_t expiry_ms = 0;
+  int64_t expiry_ms = 0, known_us = -1;  // when the last of them was coordinated
   for (const OpRecord* write : session.writes) {
     if (!known(*write)) continue;
     set = set || write->operation.verb == Verb::kSet;
     expiry_ms = std::max(expiry_ms, write->operation.expiry.at.ms);
+    known_us = std::max(known_us, world.history().events()[write->events.back()].at_us);
+  }
+  // A touch whose client had given up, and gone on to those, may have been coordinated behind them.
+  for (const OpRecord* write : session.writes) {
+    if (write->outcome != Outcome::kUnknown || write->events.empty()) continue;
+    const int64_t at_us = world.history().events()[write->events.back()].at_us;
+    if (at_us > known_us && at_us < read.ended_us) expiry_ms = std::min(expiry_ms, write->operation.expiry.at.ms);
   }
   if (set && read.ended_wall.ms < expiry_ms - world.skew_ms() - 1) {
     return "not found although it lives until " + std::to_string(expiry_ms) + ": " + to_string(read);

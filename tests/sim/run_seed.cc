@@ -272,7 +272,8 @@ class Run {
       }
       world_.accept_salvage();
     }
-    if (Verdict wrong = converge_whole()) return wrong;
+    // Each owner takes the copies of all others, one after the other.
+    if (Verdict wrong = converge_whole(static_cast<int64_t>(world_.config().nodes.size()))) return wrong;
     std::vector<uint64_t> probes = workload_.probe();
     if (Verdict wrong = run(Duration::seconds(3))) return wrong;
     if (Verdict wrong = failed_probe(world_, probes)) return wrong;
@@ -304,10 +305,12 @@ class Run {
     return converge_whole();
   }
 
-  // Where there is nothing to give up.
-  Verdict converge_whole() {
-    if (!world_.run_until([this] { return stopped() || (due() && world_.converged()); }, kConvergenceLimit)) {
-      return "did not converge within 60 s: " + world_.difference().value_or("just now it did");
+  // Where there is nothing to give up, but for what takes as long as `copies` copies of a partition.
+  Verdict converge_whole(int64_t copies = 1) {
+    const Duration limit{copies * kConvergenceLimit.us};
+    if (!world_.run_until([this] { return stopped() || (due() && world_.converged()); }, limit)) {
+      return "did not converge within " + std::to_string(limit.us / 1'000'000) +
+             " s: " + world_.difference().value_or("just now it did");
     }
     return run(Duration{0});
   }

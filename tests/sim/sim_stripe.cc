@@ -47,7 +47,7 @@ void SimStripe::start(const std::string& boot_id) {
   ++life_;
   options_.seed = rng_.next();
   options_.boot_id = boot_id;
-  started_ = stopping_ = ending_ = turn_scheduled_ = writing_ = false;
+  started_ = stopping_ = ending_ = turn_scheduled_ = writing_ = unwritten_ = false;
   tick_at_ = -1;
   inbox_.clear();
   releases_.clear();
@@ -77,13 +77,20 @@ std::optional<std::string> SimStripe::over_hedge_budget() const {
 
 void SimStripe::end_life() {
   if (auto wrong = over_hedge_budget()) history_.violate(*wrong);
+  // What a turn changed that is not written yet dies with the process: what is left is what the next one would read.
+  const node::Stripe* left = stripe_.get();
+  std::unique_ptr<node::Stripe> next;
+  if (unwritten_) {
+    next = std::make_unique<node::Stripe>(config_, options_, *engine_);
+    if (next->start(clock_.at(queue_.now())).ok()) left = next.get();
+  }
   for (Partition partition : partitions_) {
-    last_clocks_[partition] = stripe_->clock(partition.keyspace, partition.arc);
-    last_fallbacks_[partition] = stripe_->fallback_clock(partition.keyspace, partition.arc);
+    last_clocks_[partition] = left->clock(partition.keyspace, partition.arc);
+    last_fallbacks_[partition] = left->fallback_clock(partition.keyspace, partition.arc);
   }
   ++life_;
   stripe_.reset();
-  started_ = stopping_ = ending_ = turn_scheduled_ = writing_ = false;
+  started_ = stopping_ = ending_ = turn_scheduled_ = writing_ = unwritten_ = false;
   at_next_write_ = {};
   inbox_.clear();
   releases_.clear();
@@ -184,7 +191,7 @@ void SimStripe::end_turn(bool is_last) {
     schedule_tick();
     return;
   }
-  writing_ = true;
+  writing_ = unwritten_ = true;
   int64_t write_time = disk_time(disk_.write_us);
   if (at_next_write_ && !turn_events_.empty()) {
     in_this_life(static_cast<int64_t>(rng_.below(static_cast<uint64_t>(write_time))),
@@ -192,6 +199,7 @@ void SimStripe::end_turn(bool is_last) {
   }
   in_this_life(write_time, [this, release, rest = std::make_shared<node::Output>(std::move(output)), is_last] {
     CHECK(node::write_to(*engine_, *rest).ok());
+    unwritten_ = false;
     bool sync = rest->sync;
     for (size_t event : std::exchange(turn_events_, {})) history_.events()[event].written = true;
     // A life begins and ends with a turn that nothing may overtake; other turns go on while a sync runs.
