@@ -44,6 +44,7 @@ enum class Bug {
   kNudgeWithoutLook,        // whoever a read finds behind is told so at once, though the writes may be on their way
   kNudgeBelieved,           // a replica counts the dots that it is told of as applied
   kFarewellNotAwaited,      // a node that stops does not wait until the others know
+  kLastAnswersNotAwaited,   // nor until they have got its last answers
   kFarewellNotKnown,        // nobody understands that a node says that it stops
   kReachableUnlinked,       // a node counts as reachable because of what it says, though nothing can be sent to it
   kRefusedIsFailed,         // what a node refuses that stops or sees no replicas is not passed on to another

@@ -29,7 +29,7 @@ std::string Stripe::Impl::gate_key(const Request& request) {
 }
 
 void Stripe::Impl::request(Caller caller, Request request) {
-  if (draining_) return answer(caller, {Status(Code::kShuttingDown, "this node is shutting down"), {}}, true);
+  if (farewell_round_ > 0) return answer(caller, {Status(Code::kShuttingDown, "this node is shutting down"), {}}, true);
   if (request.keyspace >= config_->keyspaces.size() || config_->keyspaces[request.keyspace].dropped) {
     return answer(caller, {Status(Code::kNotFound, "no such keyspace"), {}}, true);
   }
@@ -44,7 +44,8 @@ void Stripe::Impl::request(Caller caller, Request request) {
                                                      : arc_of_hash(hash, config_->partitions);
   Partition* p = by_arc_[request.keyspace][arc];
   if (p != nullptr && p->serves) return start(std::move(caller), std::move(request), *p, hash);
-  forward(std::move(caller), std::move(request), config_->assignments[request.keyspace].owners[arc]);
+  const std::vector<NodeIndex>& owners = config_->assignments[request.keyspace].owners[arc];
+  forward(std::move(caller), std::move(request), owners);
 }
 
 Result<Stripe::Impl::Needs> Stripe::Impl::needs_of(const Request& request, const Partition& p, bool for_read) {
@@ -177,7 +178,7 @@ void Stripe::Impl::execute_write_now(Caller caller, Request request, Partition& 
     }
   }
   publish(p, delta, id, wanted, waits ? &op : nullptr);
-  if (!waits) return answer(caller, std::move(reply));
+  if (!waits) return answer(caller, std::move(reply));  // NOLINT(bugprone-use-after-move): only where it waits
   if (is_met(op)) return answer(op.caller, std::move(op.reply));
   schedule(op.request.deadline, id);
   pending_.emplace(id, std::move(op));

@@ -3,8 +3,13 @@
 // keep the order, so nothing that they have passed on to it is under way behind an answer. Whatever came meanwhile was
 // refused before anything was done, and is passed on to another node by the one that sent it.
 //
+// When nothing is in flight any more it says farewell once more: whoever answers that has got all answers before it.
+// The end of a node is noticed on another connection than the one that its answers come on, and could be noticed first.
+//
 // A farewell is repeated until it is answered, and believed until the connection breaks or the node announces itself
 // anew, for ten seconds at most. It names the life that stops: one that comes late says nothing about the next.
+
+#include <algorithm>
 
 #include "base/planted.h"
 #include "node/core/stripe_impl.h"
@@ -25,31 +30,43 @@ bool Stripe::drain(Now now) {
 }
 
 bool Stripe::Impl::drain() {
-  if (!draining_) {
-    draining_ = true;
+  if (farewell_round_ == 0) {
+    farewell_round_ = 1;
     farewell_until_ = now_.instant + kFarewellLimit;
-    for (PeerState& peer : peers_) peer.let_go = false;
   }
+  const bool idle = pending_.empty() && gated_ == 0;
+  bool awaited = say_farewell();
+  if (idle && !awaited && farewell_round_ == 1 && !planted(Bug::kLastAnswersNotAwaited)) {
+    farewell_round_ = 2;
+    next_farewell_ = now_.instant;
+    awaited = say_farewell();
+  }
+  if (planted(Bug::kFarewellNotAwaited)) awaited = false;
+  return idle && (!awaited || farewell_until_ <= now_.instant);
+}
+
+// Whether some peer has not answered yet. Those are told, if it is time.
+bool Stripe::Impl::say_farewell() {
   const bool say = next_farewell_ <= now_.instant;
   if (say) next_farewell_ = now_.instant + kBetweenFarewells;
   bool awaited = false;
   for (NodeIndex n = 0; n < peers_.size(); ++n) {
-    if (!peers_[n].reachable || peers_[n].let_go) continue;
+    if (!peers_[n].reachable || peers_[n].let_go >= farewell_round_) continue;
     awaited = true;
-    if (say) send(n, FarewellMessage{false, actor_.epoch}.encode());
+    if (say) send(n, FarewellMessage{false, actor_.epoch, farewell_round_}.encode());
   }
-  if (planted(Bug::kFarewellNotAwaited)) awaited = false;
-  return pending_.empty() && gated_ == 0 && (!awaited || farewell_until_ <= now_.instant);
+  return awaited;
 }
 
 void Stripe::Impl::on_farewell(NodeIndex from, const FarewellMessage& m) {
   if (m.answer) {
-    if (m.instance == actor_.epoch) peers_[from].let_go = true;
+    const bool known = m.instance == actor_.epoch && m.round <= farewell_round_;
+    if (known) peers_[from].let_go = std::max(peers_[from].let_go, m.round);
     return;
   }
   if (m.instance < peers_[from].instance) return;  // it has started anew since
   believe_stopping(from);
-  send(from, FarewellMessage{true, m.instance}.encode());
+  send(from, FarewellMessage{true, m.instance, m.round}.encode());
 }
 
 void Stripe::Impl::believe_stopping(NodeIndex peer) {

@@ -396,15 +396,16 @@ Result<AnnounceAckMessage> AnnounceAckMessage::decode(std::string_view bytes) {
 
 std::string FarewellMessage::encode() const {
   std::string out;
-  MsgWriter w = begin(out, MessageType::kFarewell, 2);
+  MsgWriter w = begin(out, MessageType::kFarewell, 3);
   w.boolean(answer);
   w.uint(instance);
+  w.uint(round);
   return out;
 }
 
 Result<FarewellMessage> FarewellMessage::decode(std::string_view bytes) {
-  MsgReader r = open(bytes, MessageType::kFarewell, 2);
-  FarewellMessage m{r.boolean(), r.uint()};
+  MsgReader r = open(bytes, MessageType::kFarewell, 3);
+  FarewellMessage m{r.boolean(), r.uint(), r.uint()};
   return finished(r, m);
 }
 

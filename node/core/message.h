@@ -142,10 +142,12 @@ struct AnnounceAckMessage {
 };
 
 // From a node that is about to stop: pass no more requests on to me. From the one that was told (`answer`): what I have
-// passed on is before this. `instance` is of the life that stops. [type, answer, instance]
+// passed on is before this, and what you have sent has come. `instance` is of the life that stops; the answer repeats
+// `round`. [type, answer, instance, round]
 struct FarewellMessage {
   bool answer = false;
   uint64_t instance = 0;
+  uint64_t round = 0;
   std::string encode() const;
   static Result<FarewellMessage> decode(std::string_view bytes);
 };

@@ -119,7 +119,7 @@ struct Stripe::Impl {
     std::vector<uint64_t> acks;    // to be sent with this turn
     bool full = false;             // it is no fallback for more
     Instant stops_until{};         // it has said that it stops, or refused because of that
-    bool let_go = false;           // it has answered this node's farewell
+    uint64_t let_go = 0;           // the last round of this node's farewell that it has answered
     std::set<uint64_t> forwarded;  // ids of requests that it passed on to here, the latest ones
     uint64_t forwarded_floor = 0;  // those up to here are forgotten
     AnswerTimes digests;           // of reads; acks are awaited among them
@@ -341,7 +341,7 @@ struct Stripe::Impl {
   bool reachable_enough(const Needs& wanted, const Partition& p) const;
   Status unreachable_error(const Level& level, const Partition& p) const;
   void on_read(NodeIndex from, const ReadMessage& m);
-  void on_read_reply(NodeIndex from, ReadReplyMessage m);
+  void on_read_reply(NodeIndex from, const ReadReplyMessage& m);
   void on_forward(NodeIndex from, ForwardMessage m);
   void on_forward_reply(NodeIndex from, ForwardReplyMessage m);
   static std::string gate_key(const Request& request);
@@ -359,6 +359,7 @@ struct Stripe::Impl {
 
   // --- farewell.cc
   bool drain();
+  bool say_farewell();
   void on_farewell(NodeIndex from, const FarewellMessage& m);
   void believe_stopping(NodeIndex peer);
   bool stops(NodeIndex peer) const;
@@ -620,7 +621,8 @@ struct Stripe::Impl {
     return {default_write_[keyspace], {}, k.fallbacks && !k.write.primaries};
   }
   uint64_t version_ = 0;  // of partition clocks
-  bool draining_ = false, last_turn_ = false;
+  bool last_turn_ = false;
+  uint64_t farewell_round_ = 0;  // 0: it does not stop
   Instant farewell_until_{}, next_farewell_{};
 
   Output out_;

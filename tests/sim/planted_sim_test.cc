@@ -128,7 +128,7 @@ class PlantedRollingRestart : public testing::TestWithParam<Planted> {
 
 TEST_P(PlantedRollingRestart, FailsARequest) {
   g_planted_bug = GetParam().bug;
-  for (uint64_t seed = 1; seed <= 10; ++seed) {
+  for (uint64_t seed = 1; seed <= 30; ++seed) {
     const Verdict wrong = rolling_restart(seed);
     if (!wrong) continue;
     std::printf("%s: seed %llu: %s\n", GetParam().name, static_cast<unsigned long long>(seed), wrong->c_str());
@@ -139,6 +139,7 @@ TEST_P(PlantedRollingRestart, FailsARequest) {
 
 INSTANTIATE_TEST_SUITE_P(Stop, PlantedRollingRestart,
                          testing::Values(Planted{Bug::kFarewellNotAwaited, "FarewellNotAwaited"},
+                                         Planted{Bug::kLastAnswersNotAwaited, "LastAnswersNotAwaited"},
                                          Planted{Bug::kFarewellNotKnown, "FarewellNotKnown"},
                                          Planted{Bug::kReachableUnlinked, "ReachableUnlinked"},
                                          Planted{Bug::kRefusedIsFailed, "RefusedIsFailed"}),

@@ -321,7 +321,7 @@ TEST(Scenario, ACleanStopLosesNothing) {
 }
 
 TEST(Scenario, ARollingRestartFailsNoRequestToOtherNodes) {
-  for (uint64_t seed = 1; seed <= 10; ++seed)
+  for (uint64_t seed = 1; seed <= 60; ++seed)
     EXPECT_EQ(rolling_restart(seed).value_or("nothing"), "nothing") << "seed " << seed;
 }
 
