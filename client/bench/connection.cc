@@ -91,7 +91,7 @@ void Connection::flush() {
     static_cast<Connection*>(request->handle->data)->on_written(status);
   });
   if (rc != 0) return lose(uv_strerror(rc));
-  write.release();  // freed in the callback, which libuv also makes when the handle is closed
+  static_cast<void>(write.release());  // freed in the callback, which libuv also makes when the handle is closed
   writing_ = true;
 }
 

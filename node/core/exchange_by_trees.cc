@@ -82,7 +82,8 @@ bool Stripe::Impl::awaits_tree(Partition& p) {
 // With what the turn has changed so far, as in the clock.
 void Stripe::Impl::offer_tree(const Partition& p, Repair& repair) {
   if (!p.tree_ready || p.quarantined || p.keys == 0) return;
-  Repair::ByTrees& by_trees = repair.by_trees.emplace();
+  repair.by_trees = Repair::ByTrees();
+  Repair::ByTrees& by_trees = *repair.by_trees;
   by_trees.asked = p.causal.clock;
   by_trees.shown = p.tree;
   store_.for_each_changed(p.id, [&](const ObjectStore::Changed& c) {
@@ -136,7 +137,8 @@ Status Stripe::Impl::begin_by_trees(const Partition& p, Repair& repair, const Ex
     Decoder in(row->causal);
     crdt::Causal asked = crdt::Causal::decode(in);
     if (!in.done()) return Status::Corruption("a stage does not decode");
-    repair.by_trees.emplace().asked = std::move(asked.clock);
+    repair.by_trees = Repair::ByTrees();
+    repair.by_trees->asked = std::move(asked.clock);
   }
   repair.by_trees->differing = *first.differing;
   repair.by_trees->rows_joined = false;

@@ -49,6 +49,7 @@ std::vector<NodeIndex> Stripe::Impl::fallbacks_of(const Partition& p, size_t reg
   std::sort(ranked.begin(), ranked.end());
   if (ranked.size() > wanted) ranked.resize(wanted);
   std::vector<NodeIndex> out;
+  out.reserve(ranked.size());
   for (const auto& [rank, n] : ranked) out.push_back(n);
   return out;
 }

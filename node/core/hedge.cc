@@ -51,6 +51,7 @@ std::vector<NodeIndex> Stripe::Impl::ranked(const std::vector<NodeIndex>& nodes,
     return std::tie(a.stops, a.remote, a.slow) < std::tie(b.stops, b.remote, b.slow);
   });
   std::vector<NodeIndex> out;
+  out.reserve(all.size());
   for (const Ranked& r : all) out.push_back(r.node);
   return out;
 }
@@ -94,8 +95,8 @@ void Stripe::Impl::begin_hedging(uint64_t id, Pending& op) {
   hedge_budget_.earn();
   Duration wait = hedge_wait(op);
   Duration far{std::max(options_.hedge_delay.us, 2 * wait.us)};
-  // Where somebody stands still again and again, long answers become usual. Within a region they are not put up with, the
-  // less where this node coordinates for one that has waited, too: both may have asked the one that stands still.
+  // Where somebody stands still again and again, long answers become usual. Within a region they are not put up with,
+  // the less where this node coordinates for one that has waited, too: both may have asked the one that stands still.
   bool near = std::all_of(op.asked.begin(), op.asked.end(), [&](NodeIndex n) { return region_of(n) == my_region_; });
   if (near) {
     const bool for_another = op.caller.origin != kNoNode;

@@ -40,6 +40,7 @@ std::vector<OriginLag> Stripe::origin_lag(Now now) const {
     count(impl_->options_.self, missing_here, seconds);
   }
   std::vector<OriginLag> result;
+  result.reserve(by_pair.size());
   for (const auto& [pair, lag] : by_pair) result.push_back(lag);
   return result;
 }

@@ -101,8 +101,8 @@ Status validate_number(const Operation& op, const char* verb) {
 }  // namespace
 
 const VerbInfo* verb_info(uint64_t verb) {
-  if (verb >= kVerbs || kRowOfVerb[verb] < 0) return nullptr;
-  return &kRows[static_cast<size_t>(kRowOfVerb[verb])].info;
+  const int row = verb < kVerbs ? kRowOfVerb[verb] : -1;
+  return row < 0 ? nullptr : &kRows[static_cast<size_t>(row)].info;
 }
 
 Status validate(const Operation& op) {

@@ -150,7 +150,7 @@ void Stripe::Impl::on_read(NodeIndex from, const ReadMessage& m) {
   send(from, reply.encode());
 }
 
-void Stripe::Impl::on_read_reply(NodeIndex from, ReadReplyMessage m) {
+void Stripe::Impl::on_read_reply(NodeIndex from, const ReadReplyMessage& m) {
   if (auto took = peers_[from].digests.answered(m.id, now_.instant)) peers_[from].digests.add(*took);
   auto it = pending_.find(m.id);
   if (it == pending_.end()) return on_second_look(from, m);

@@ -158,7 +158,7 @@ Status Stripe::Impl::read_partition_rows(std::set<PartitionId>& doubtful) {
     p->row_record = row->record;
     p->row_alone = row->alone;
   }
-  const Status scanned = rows->status();
+  Status scanned = rows->status();
   for (auto& [id, p] : partitions_) {
     if (found.contains(id)) continue;
     if (!scanned.ok()) {  // it may have a row

@@ -402,7 +402,7 @@ bool advance(ClusterConfig& config, const NodeReports& reports) {
 
 // --- what operators ask for ------------------------------------------------------------------------------------------
 
-Result<ClusterConfig> new_cluster(std::string name, uint32_t partitions, uint32_t stripes, NodeInfo first) {
+Result<ClusterConfig> new_cluster(std::string name, uint32_t partitions, uint32_t stripes, const NodeInfo& first) {
   ClusterConfig config;
   config.name = std::move(name);
   config.partitions = partitions;

@@ -20,7 +20,7 @@ namespace cartwheel::node {
 // --- what operators ask for
 
 // A configuration with `first` alone, without keyspaces: the beginning of a cluster.
-Result<ClusterConfig> new_cluster(std::string name, uint32_t partitions, uint32_t stripes, NodeInfo first);
+Result<ClusterConfig> new_cluster(std::string name, uint32_t partitions, uint32_t stripes, const NodeInfo& first);
 
 // `node` becomes a member and gets its share of the arcs. The name must not be taken; a node with the same name and
 // identity has joined already (its answer was lost), which is ok and changes nothing: then the epoch stays as well.

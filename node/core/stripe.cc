@@ -252,7 +252,7 @@ void Stripe::on_message(NodeIndex from, std::string_view bytes, Now now) {
     case MessageType::kRead:
       return handle(ReadMessage::decode(bytes), [&](auto m) { s.on_read(from, m); });
     case MessageType::kReadReply:
-      return handle(ReadReplyMessage::decode(bytes), [&](auto m) { s.on_read_reply(from, std::move(m)); });
+      return handle(ReadReplyMessage::decode(bytes), [&](auto m) { s.on_read_reply(from, m); });
     case MessageType::kForward:
       return handle(ForwardMessage::decode(bytes, now.instant), [&](auto m) { s.on_forward(from, std::move(m)); });
     case MessageType::kForwardReply:

@@ -81,6 +81,7 @@ std::vector<Partition*> Stripe::Impl::shared_with(NodeIndex peer) {
 // Of each of them, 0 where there is nothing to compare.
 std::vector<uint64_t> Stripe::Impl::fingerprints(const std::vector<Partition*>& partitions) const {
   std::vector<uint64_t> out;
+  out.reserve(partitions.size());
   for (const Partition* p : partitions) {
     out.push_back(is_comparable(*p) ? hash_numbers({clock_hash(*p), p->tree.root()}) | 1 : 0);
   }

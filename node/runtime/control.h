@@ -41,7 +41,7 @@ class Control final : private AdminHost {
 
   // REQUIRES: node.first_config is what options.state.config says, or later.
   Control(NodeContext& node, Options options);
-  ~Control();  // REQUIRES: stop() was called, or start() never was
+  ~Control() override;  // REQUIRES: stop() was called, or start() never was
   Control(const Control&) = delete;
   Control& operator=(const Control&) = delete;
 

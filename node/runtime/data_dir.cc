@@ -27,7 +27,7 @@ Status sync_path(const std::string& path, int flags) {
   const int fd = open(path.c_str(), flags | O_CLOEXEC);
   if (fd < 0) return io_error(path);
   const bool ok = fsync(fd) == 0;
-  const Status status = ok ? Status() : io_error(path);
+  Status status = ok ? Status() : io_error(path);
   ::close(fd);
   return status;
 }

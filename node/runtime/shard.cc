@@ -100,7 +100,7 @@ std::future<Status> Shard::start(MakeStripe make) {
   return result;
 }
 
-void Shard::run(MakeStripe make, std::promise<Status> started) {
+void Shard::run(const MakeStripe& make, std::promise<Status> started) {
   const Status status = open_stripes(make);
   started.set_value(status);
   uv_run(&loop_, UV_RUN_DEFAULT);
@@ -116,7 +116,7 @@ void Shard::run(MakeStripe make, std::promise<Status> started) {
 Status Shard::open_stripes(const MakeStripe& make) {
   std::vector<storage::Engine*> engines;
   for (uint32_t stripe = number_; stripe < node_.stripes(); stripe += static_cast<uint32_t>(node_.shards.size())) {
-    auto driver = make(stripe, [this](uint32_t from, Output::Message m) { send_to_peer(from, std::move(m)); });
+    auto driver = make(stripe, [this](uint32_t from, const Output::Message& m) { send_to_peer(from, m); });
     if (!driver.ok()) return driver.status();
     RETURN_IF_ERROR(driver.value()->start(read_clocks()));
     driver.value()->on_newer_config([this](const Output::Newer& newer) {
@@ -501,7 +501,7 @@ void Shard::deliver(uint8_t stripe, NodeIndex from, std::string_view bytes) {
   outbox_dirty_ = true;
 }
 
-void Shard::send_to_peer(uint32_t stripe, Output::Message message) {
+void Shard::send_to_peer(uint32_t stripe, const Output::Message& message) {
   if (message.to >= links_.size() || !links_[message.to]) return;  // also while the stripes start
   links_[message.to]->send(static_cast<uint8_t>(stripe), message.bytes);
 }

@@ -191,7 +191,7 @@ class Shard {
   void on_peer_arrived(NodeIndex peer, const Address& address);
   // A peer does not talk to this node, because its configuration, of `epoch`, has no such member.
   void on_refused(NodeIndex peer, uint64_t epoch, const std::string& reason);
-  void send_to_peer(uint32_t stripe, Output::Message message);
+  void send_to_peer(uint32_t stripe, const Output::Message& message);
   void on_peer_connection(NodeIndex peer, bool up);
   void mark_dirty(ShardConnection& connection);
   // Watches the connections' expires() from now on, until none has one.
@@ -224,7 +224,7 @@ class Shard {
     size_t under_way = 0;  // requests without a reply
   };
 
-  void run(MakeStripe make, std::promise<Status> started);
+  void run(const MakeStripe& make, std::promise<Status> started);
   Status open_stripes(const MakeStripe& make);
   void add_links();
   void tell_of_links();

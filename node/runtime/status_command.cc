@@ -109,6 +109,7 @@ int run_status(const StatusOptions& options) {
   }
   const auto deadline = Clock::now() + std::chrono::milliseconds(options.timeout_ms);
   std::vector<std::thread> threads;
+  threads.reserve(answers.size());
   for (NodeAnswer& answer : answers) {
     threads.emplace_back([&answer, &config, deadline] {
       auto document = call_node(config->nodes[config->node(answer.name)].rpc, config->name, "status", {}, deadline);

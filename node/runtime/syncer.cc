@@ -9,7 +9,9 @@
 
 namespace cartwheel::node {
 
-Syncer::Syncer(std::vector<storage::Engine*> engines, std::function<void()> on_done) : on_done_(std::move(on_done)) {
+Syncer::Syncer(const std::vector<storage::Engine*>& engines, std::function<void()> on_done)
+    : on_done_(std::move(on_done)) {
+  slots_.reserve(engines.size());
   for (storage::Engine* engine : engines) slots_.push_back({engine});
   thread_ = std::thread([this] { run(); });
 }

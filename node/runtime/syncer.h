@@ -20,7 +20,7 @@ namespace cartwheel::node {
 class Syncer {
  public:
   // `engines` must outlive this.
-  Syncer(std::vector<storage::Engine*> engines, std::function<void()> on_done);
+  Syncer(const std::vector<storage::Engine*>& engines, std::function<void()> on_done);
   ~Syncer();  // waits for a sync under way; what was asked for and not begun is dropped
 
   // Returns a ticket: what was written to engine `i` before this call is durable once completed(i) >= ticket.

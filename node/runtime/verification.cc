@@ -63,7 +63,7 @@ void gather(Shard& shard, std::shared_ptr<State> state, std::function<void(State
   }
 }
 
-void answer_digests(Shard& shard, AdminDone done) {
+void answer_digests(Shard& shard, const AdminDone& done) {
   using Rows = std::vector<PartitionDigest>;
   gather<Rows>(
       shard, std::make_shared<Rows>(),
@@ -89,7 +89,7 @@ struct RepairRequest {
   std::optional<size_t> region;
 };
 
-void answer_repair(Shard& shard, const RepairRequest& request, AdminDone done) {
+void answer_repair(Shard& shard, const RepairRequest& request, const AdminDone& done) {
   struct Sum {
     TreeProgress progress;
     StripeStats stats;
@@ -170,7 +170,7 @@ bool answer_verification(Shard& shard, std::string_view request, AdminDone& done
   if (!parsed.is_object()) return false;
   const std::string op = op_of(parsed);
   if (op == "digests") {
-    answer_digests(shard, std::move(done));
+    answer_digests(shard, done);
   } else if (op == "tree_repair") {
     RepairRequest wanted;
     wanted.begin = boolean_of(parsed, "begin").value_or(false);
@@ -187,7 +187,7 @@ bool answer_verification(Shard& shard, std::string_view request, AdminDone& done
       }
       wanted.region = static_cast<size_t>(it - known.begin());
     }
-    answer_repair(shard, wanted, std::move(done));
+    answer_repair(shard, wanted, done);
   } else if (op == "buckets" || op == "bucket_keys") {
     answer_partition(shard, parsed, op == "bucket_keys", std::move(done));
   } else {

@@ -311,7 +311,7 @@ Json document_of(const Progress& now, const Progress& first, const Json& nodes) 
 }
 
 // Without --now: who has compared what since when.
-int show_repair(Cluster& cluster, Json request, bool json) {
+int show_repair(Cluster& cluster, const Json& request, bool json) {
   Json nodes;
   const Progress progress = ask_progress(cluster.members, request, &nodes);
   if (!progress.refused.empty()) return complain(Status::InvalidArgument(progress.refused));

@@ -36,7 +36,7 @@ class RpcBackend {
   virtual void metrics(MetricsCallback done) = 0;
   // What operators and joining nodes ask for; `request` is one MessagePack value. `done` gets another one.
   using AdminDone = std::function<void(const Status&, std::string document)>;
-  virtual void admin(std::string_view, AdminDone done) {
+  virtual void admin(std::string_view, AdminDone done) {  // NOLINT(performance-unnecessary-value-param)
     done({Code::kUnsupported, "this node has no control plane"}, {});
   }
   virtual const ClusterConfig& cluster() const = 0;
