@@ -55,7 +55,8 @@ void Stripe::Impl::scan_trees() {
       next_scan_ = now_.instant + kBetweenPasses;
       return;
     }
-    TreeScan& scan = tree_scan_.emplace();
+    tree_scan_ = TreeScan();
+    TreeScan& scan = *tree_scan_;
     scan.partition = p->id;
     scan.builds = !p->tree_ready;
     if (scan.builds)

@@ -81,8 +81,9 @@ Json mark_differences(Json& replicas) {
   Json places = Json::array();
   std::map<std::string, bool> differs;
   for (const auto& [where, by_node] : digests) {
-    const bool same = std::all_of(by_node.begin(), by_node.end(),
-                                  [&](const auto& each) { return each.second == by_node.begin()->second; });
+    const auto& first = by_node.begin()->second;
+    const bool same =
+        std::all_of(by_node.begin(), by_node.end(), [&first](const auto& each) { return each.second == first; });
     differs[where] = !same || (!full && by_node.size() < answered);
     if (differs[where]) places.push_back(where);
   }

@@ -94,9 +94,8 @@ std::future<Status> Shard::start(MakeStripe make) {
   received_.assign(config_->nodes.size(), 0);
   std::promise<Status> started;
   std::future<Status> result = started.get_future();
-  thread_ = std::thread([this, make = std::move(make), promise = std::move(started)]() mutable {
-    run(std::move(make), std::move(promise));
-  });
+  thread_ = std::thread(
+      [this, make = std::move(make), promise = std::move(started)]() mutable { run(make, std::move(promise)); });
   return result;
 }
 

@@ -129,6 +129,7 @@ std::vector<std::string> differing_keys(std::vector<MemberAnswer> replicas, std:
     for (MemberAnswer& each : replicas) each.status = Status(), each.document.clear();
     ask_members(replicas, request_of(request));
     std::vector<Json> answers;
+    answers.reserve(replicas.size());
     for (const MemberAnswer& each : replicas) answers.push_back(decoded(each));
     return answers;
   };
@@ -181,7 +182,8 @@ Verdict judge(const Cluster& cluster, PartitionViews views, Equal& equal) {
       auto before = equal.find(id);
       PartitionView& view = before != equal.end() ? before->second : views[id];
       // Who is about to own it is not compared yet.
-      std::erase_if(view.replicas, [&](const auto& replica) { return !wanted.owners[arc].contains(replica.node); });
+      const auto& to_be = wanted.owners[arc];
+      std::erase_if(view.replicas, [&](const auto& replica) { return !to_be.contains(replica.node); });
       ++verdict.partitions;
       uint64_t most = 0;
       for (const auto& replica : view.replicas) most = std::max(most, replica.keys);

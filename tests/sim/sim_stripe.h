@@ -128,7 +128,7 @@ class SimStripe final : public node::StripeObserver {
   bool started_ = false, stopping_ = false, ending_ = false, paused_ = false;
   bool turn_scheduled_ = false;
   bool writing_ = false;
-  bool unwritten_ = false;  // the last turn has changed something that the engine has not got yet
+  bool unwritten_ = false;     // the last turn has changed something that the engine has not got yet
   int64_t stalled_until_ = 0;  // the end of the last pause or long wait for the disk
   int64_t tick_at_ = -1;
   int64_t last_turn_us_ = -1;
