@@ -17,9 +17,9 @@ Result<Level> Level::parse(std::string_view text) {
   Level level;
   level.primaries = name.starts_with(kPrimary);
   if (level.primaries) name.remove_prefix(kPrimary.size());
-  auto of = [&](Kind kind, uint32_t count) {
-    level.kind = kind;
-    level.count = count;
+  auto of = [&](Kind of_kind, uint32_t of_count) {
+    level.kind = of_kind;
+    level.count = of_count;
     return level;
   };
   if (name == "one") return of(Kind::kCount, 1);
